@@ -1,0 +1,837 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fbat: the embedded event store.
+ *
+ * An append-only, hash-chained log of events in a directory of your choice, and everything needed to find them again:
+ * by id, by position, by stream, by kind, by scope, by time. No server; link the library, open the directory.
+ *
+ *     struct fbat_config config;
+ *     struct fbat_store *store;
+ *     struct fbat_error error;
+ *
+ *     fbat_config_init(&config, "orders");
+ *     if (fbat_open(&config, &store, &error) != FBAT_OK)
+ *         die(error.message);
+ *     struct fbat_new_event event = {
+ *         .struct_size = sizeof event,
+ *         .kind = FBAT_KIND(1, 1),
+ *         .entity = fbat_text("order-17"),
+ *         .scope = fbat_text("shop"),
+ *         .payload = fbat_text("{\"total\":12}"),
+ *         .payload_type = FBAT_PAYLOAD_JSON,
+ *     };
+ *     struct fbat_receipt receipt;
+ *     fbat_append(store, &event, NULL, &receipt, &error);
+ *     fbat_close(store, &error);
+ *
+ * This header is a tour, in the order a program needs it:
+ *
+ *     1  Basics            version, slices, ids, kinds, limits
+ *     2  Errors            one list of statuses, one struct with the detail
+ *     3  Configuration     every knob: unit, range, default
+ *     4  Open and close
+ *     5  Append            single events, batches, levels, conditions, retries
+ *     6  Watermarks        what is written, durable, visible
+ *     7  Read              one event
+ *     8  Query             regions, iterators, streams
+ *     9  Kind names
+ *    10  Maintain          check, stats
+ *
+ * Words. An *event* is an immutable record. Its *stream* is one *entity* in one *scope*: the same entity name in two
+ * scopes is two streams. *Sequence* is the position in the whole store, from 1. *Revision* is the position in the
+ * stream, from 1; 0 means the stream does not exist. *Recorded time* is the store's and never decreases; *event time*
+ * is the caller's. All times are microseconds since 1970-01-01 00:00:00 UTC.
+ *
+ * Caveats.
+ *   - Local file systems only: the writer's lock and the shared mappings need one kernel.
+ *   - Open a store for writing once. A second fbat_open in this or another process is refused with FBAT_ERR_LOCKED.
+ *   - Do not open and close DIR/LOCK yourself in a process that writes the store: POSIX record locks, which die
+ *     with their process and are never inherited by a child, are dropped when *any* descriptor of the file is closed.
+ *   - A store handle does not cross fork(): calls in the child answer FBAT_ERR_FORKED. Open it anew there.
+ *   - Slices returned by reads point into the mapped log. They are never written through and are valid exactly as
+ *     long as the comment of the call that filled them says.
+ *
+ * Threads. Every function may be called from any thread at any time on the same store, except fbat_close, which must
+ * be the last call on its store. An iterator belongs to one thread at a time.
+ */
+#ifndef FBAT_FBAT_H
+#define FBAT_FBAT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(FBAT_BUILDING) && defined(__GNUC__)
+#define FBAT_API __attribute__((visibility("default")))
+#else
+#define FBAT_API
+#endif
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * 1  Basics
+ * ------------------------------------------------------------------------------------------------------------ */
+
+#define FBAT_VERSION_MAJOR 0
+#define FBAT_VERSION_MINOR 1
+#define FBAT_VERSION_PATCH 0
+#define FBAT_VERSION_STRING "0.1.0"
+
+/* Version of the files on disk, apart from the library's: a library opens its own disk version and every released
+ * one before it. */
+#define FBAT_DISK_VERSION 2
+
+/* The version of the library linked, "MAJOR.MINOR.PATCH". Static; never freed. Any thread. */
+FBAT_API const char *fbat_version(void);
+
+/* Bytes that belong to somebody else. Where the library takes one, it reads it during the call and keeps nothing.
+ * Where it gives one, the comment there says how long it is valid. data may be NULL when size is 0. */
+struct fbat_slice {
+    const void *data;
+    size_t size; /* bytes */
+};
+
+/* A slice over a zero-terminated string, without the zero. NULL gives the empty slice. */
+static inline struct fbat_slice fbat_text(const char *string) {
+    struct fbat_slice slice;
+    slice.data = string;
+    slice.size = string ? strlen(string) : 0;
+    return slice;
+}
+
+/* A slice over size bytes at data. */
+static inline struct fbat_slice fbat_bytes(const void *data, size_t size) {
+    struct fbat_slice slice;
+    slice.data = data;
+    slice.size = size;
+    return slice;
+}
+
+/* A 128-bit event id, in the byte order of RFC 9562 (big-endian). All zero means "none". */
+struct fbat_id {
+    uint8_t bytes[16];
+};
+
+#define FBAT_ID_TEXT_SIZE 37 /* "8-4-4-4-12" and the terminating zero */
+
+/* Writes id as 36 lower-case characters and a zero. Any thread. */
+FBAT_API void fbat_id_format(const struct fbat_id *id, char out_text[FBAT_ID_TEXT_SIZE]);
+
+/* Reads a UUID in its 36-character form, either case, exactly size characters of it.
+ * FBAT_ERR_ARGUMENT when it is not one; out_id is then untouched. Any thread. */
+FBAT_API int fbat_id_parse(const char *text, size_t size, struct fbat_id *out_id);
+
+/* The id that stands for an arbitrary name: the first 128 bits of SHA-256(name), marked as UUID version 8 (RFC 9562,
+ * section 5.8). The same name gives the same id everywhere, so it can serve as an idempotency key.
+ * FBAT_ERR_NO_MEMORY when no digest can be had. Any thread. */
+FBAT_API int fbat_id_derive(struct fbat_slice name, struct fbat_id *out_id);
+
+/* True when no bit is set. */
+static inline int fbat_id_is_none(const struct fbat_id *id) {
+    static const struct fbat_id none = {{0}};
+    return memcmp(id, &none, sizeof none) == 0;
+}
+
+/* A kind says what an event is: 4 bits of category, 12 bits of type. */
+#define FBAT_KIND(category, type) ((uint16_t)((((unsigned)(category)&0xFu) << 12) | ((unsigned)(type)&0xFFFu)))
+#define FBAT_KIND_CATEGORY(kind) ((unsigned)(kind) >> 12)
+#define FBAT_KIND_TYPE(kind) ((unsigned)(kind)&0xFFFu)
+
+/* Two categories belong to the library; FBAT_ERR_KIND when a caller appends them. */
+#define FBAT_CATEGORY_SYSTEM 0x0u
+#define FBAT_CATEGORY_EFFECT 0xDu
+
+/* The scope that belongs to the library; FBAT_ERR_NAME when a caller appends to it. */
+#define FBAT_SYSTEM_SCOPE "_system"
+
+/* What the payload's bytes are. The library stores it and never looks inside a payload. */
+enum fbat_payload_type {
+    FBAT_PAYLOAD_BYTES = 0,
+    FBAT_PAYLOAD_JSON = 1,    /* RFC 8259, UTF-8 */
+    FBAT_PAYLOAD_MSGPACK = 2, /* MessagePack */
+    FBAT_PAYLOAD_TEXT = 3,    /* UTF-8 */
+    FBAT_PAYLOAD_CBOR = 4,    /* RFC 8949 */
+    FBAT_PAYLOAD_PROTOBUF = 5
+    /* 6..127 reserved, 128..255 the caller's own */
+};
+
+/* Fixed limits. The configurable ones are in section 3. */
+#define FBAT_NAME_BYTES_MAX 1024       /* entity, scope: 1..1024 bytes of UTF-8 without NUL */
+#define FBAT_KIND_NAME_BYTES_MAX 255   /* kind name: 1..255 bytes of UTF-8 without control characters */
+#define FBAT_HEADER_NAME_BYTES_MAX 255 /* header name: 1..255 bytes of UTF-8 */
+#define FBAT_HEADERS_BYTES_MAX 65535   /* all headers of an event: sum of name + value + 4 */
+#define FBAT_TAG_BYTES_MAX 255         /* tag: 1..255 bytes of UTF-8 */
+#define FBAT_TAGS_BYTES_MAX 65535      /* all tags of an event: sum of tag + 1 */
+#define FBAT_BATCH_EVENTS_MAX 4096
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * 2  Errors
+ *
+ * Every fallible function returns a status: 0 done, positive "not an error, another answer", negative an error.
+ * Values are pinned and never reused. Outputs are untouched when the status is negative.
+ * ------------------------------------------------------------------------------------------------------------ */
+
+/* X(name, value, text) */
+#define FBAT_STATUS_LIST(X)                                                                                            \
+    X(OK, 0, "done")                                                                                                   \
+    X(END, 1, "no more events")                                                                                        \
+    X(RETRY, 2, "busy, try again later")                                                                               \
+    X(ERR_ARGUMENT, -1, "invalid argument")                                                                            \
+    X(ERR_CONFIG, -2, "invalid configuration value")                                                                   \
+    X(ERR_NOT_FOUND, -3, "not found")                                                                                  \
+    X(ERR_REVISION, -4, "the stream is not at the expected revision")                                                  \
+    X(ERR_IDEMPOTENCY_REQUIRED, -5, "an idempotency key is required on every append")                                  \
+    X(ERR_IDEMPOTENCY_CONFLICT, -6, "the idempotency key was used before for another event")                           \
+    X(ERR_IDEMPOTENCY_PARTIAL, -7, "some events of the batch are in the store already, others are not")                \
+    X(ERR_TOO_LARGE, -8, "over the size limit")                                                                        \
+    X(ERR_KIND, -9, "the kind is reserved or unknown")                                                                 \
+    X(ERR_KIND_CONFLICT, -10, "the kind or the name is registered otherwise")                                          \
+    X(ERR_NAME, -11, "the name is empty, too long, reserved or not valid UTF-8")                                       \
+    X(ERR_LOCKED, -12, "another writer has the store open")                                                            \
+    X(ERR_NOT_A_STORE, -13, "the directory is not an fbat store")                                                      \
+    X(ERR_VERSION, -14, "the store was written by a newer version")                                                    \
+    X(ERR_DAMAGED, -15, "the store is damaged")                                                                        \
+    X(ERR_IO, -16, "the operating system reported an input/output error")                                              \
+    X(ERR_NO_SPACE, -17, "no space left")                                                                              \
+    X(ERR_NO_MEMORY, -18, "out of memory")                                                                             \
+    X(ERR_READ_ONLY, -19, "the store is open for reading only")                                                        \
+    X(ERR_PERMISSION, -20, "permission denied")                                                                        \
+    X(ERR_WRITER_DEAD, -21, "the writer stopped after a failed write or sync; reads go on")                            \
+    X(ERR_SHUTDOWN, -22, "the store is closing")                                                                       \
+    X(ERR_FORKED, -23, "the handle was opened before fork()")                                                          \
+    X(ERR_LIMIT, -24, "a fixed limit is reached")
+
+enum fbat_status {
+#define FBAT_STATUS_ENUM(name, value, text) FBAT_##name = (value),
+    FBAT_STATUS_LIST(FBAT_STATUS_ENUM)
+#undef FBAT_STATUS_ENUM
+};
+
+/* The text of a status, e.g. "not found"; its name, e.g. "FBAT_ERR_NOT_FOUND". Static. An unknown value gives
+ * "unknown status". Any thread. */
+FBAT_API const char *fbat_strerror(int status);
+FBAT_API const char *fbat_status_name(int status);
+
+#define FBAT_NO_ITEM SIZE_MAX
+
+/* What happened, where, and what to do, of one failed call. The caller owns it; it needs no initialisation and holds
+ * no resources. A function that takes one fills it whole when it fails, and leaves it alone when it does not. */
+struct fbat_error {
+    int status;          /* enum fbat_status, the same as the function's result */
+    int os_errno;        /* errno of the failed system call, 0 if none */
+    size_t item;         /* index of the batch item at fault, FBAT_NO_ITEM if none */
+    uint64_t segment_id; /* segment at fault, 0 if none */
+    uint64_t offset;     /* byte offset in that segment's file */
+    uint64_t sequence;   /* sequence at fault or, for a used idempotency key, of the event that has it; 0 if none */
+    uint64_t expected_revision; /* with FBAT_ERR_REVISION */
+    uint64_t actual_revision;   /* with FBAT_ERR_REVISION: where the stream is; 0 = it does not exist */
+    int64_t holder_pid;         /* with FBAT_ERR_LOCKED: the process that has the store, 0 if unknown */
+    uint32_t retry_after_ms;    /* with FBAT_RETRY */
+    uint32_t reserved[5];
+    char message[512]; /* one line of UTF-8 for a person: what, where, what to do; zero-terminated */
+};
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * 3  Configuration
+ *
+ * Set by fbat_config_init to the defaults below, changed field by field, read by fbat_open. Everything here can also
+ * be set by name as text (fbat_config_set), which is what the command's -o name=value does.
+ *
+ * Fields marked [kept] are validated and kept; their effect comes with a later version, and until then the store
+ * behaves as the note beside them says.
+ * ------------------------------------------------------------------------------------------------------------ */
+
+enum fbat_restart_mode { FBAT_RESTART_ONCE = 0, FBAT_RESTART_BOUNDED = 1 };
+enum fbat_sync_mode { FBAT_SYNC_ALL = 0, FBAT_SYNC_DATA = 1 };
+enum fbat_index_layout {
+    FBAT_LAYOUT_AOS = 0,
+    FBAT_LAYOUT_SOA = 1,
+    FBAT_LAYOUT_AOSOA8 = 2,
+    FBAT_LAYOUT_AOSOA16 = 3,
+    FBAT_LAYOUT_AOSOA64 = 4,
+    FBAT_LAYOUT_SOAOS = 5
+};
+
+enum fbat_log_level { FBAT_LOG_ERROR = 1, FBAT_LOG_WARNING = 2, FBAT_LOG_INFO = 3 };
+
+/* Returns microseconds since the epoch. Called from any thread, under the store's locks: must not call back. */
+typedef int64_t (*fbat_clock_fn)(void *user);
+
+/* One message, a line without newline, valid during the call. Called from any thread, under the store's locks: must
+ * not call back. */
+typedef void (*fbat_log_fn)(void *user, enum fbat_log_level level, const char *message);
+
+/* In builds with test hooks: called at named points of the write path; a non-zero answer fails that point. */
+typedef int (*fbat_fault_fn)(void *user, const char *point);
+
+struct fbat_index_views {
+    uint8_t soa;           /* columns by kind, scope, time; 0 or 1 */
+    uint8_t entity_groups; /* each stream's rows side by side; 0 or 1 */
+    uint8_t tiles64;       /* tiles of 64 events with summaries; 0 or 1 */
+};
+
+struct fbat_config {
+    uint32_t struct_size; /* set by fbat_config_init */
+    uint32_t reserved0;
+
+    const char *data_dir; /* directory of the store; required; borrowed until fbat_open returns */
+
+    /* The active segment is sealed when the next frame would pass this many bytes; a frame larger than it gets a
+     * segment of its own. > 0; default 256 MiB. */
+    uint64_t segment_max_bytes;
+
+    /* Most sealed segment files mapped at a time; least recently used go first, pinned ones stay. > 0; default 64.
+     * [kept: every segment stays mapped; no file descriptor is held for it.] */
+    uint32_t fd_budget;
+
+    /* How many events a lossy subscriber may fall behind before it skips. > 0; default 8192. [kept] */
+    uint32_t broadcast_capacity;
+
+    /* Largest payload of one event, bytes. 1..64 MiB; default 16 MiB. */
+    uint32_t single_append_max_bytes;
+
+    struct {
+        uint32_t max_size;  /* most events in a batch. 1..4096; default 256 */
+        uint32_t max_bytes; /* most payload bytes in a batch. 1..16 MiB; default 1 MiB */
+        /* Most appends under one sync: 1 = each its own, N = up to N, 0 = all that wait. N > 1 requires an
+         * idempotency key on every append (FBAT_ERR_IDEMPOTENCY_REQUIRED). Default 1.
+         * [kept but for the required key: each durable append has its own sync.] */
+        uint32_t group_commit_max_batch;
+    } batch;
+
+    struct {
+        uint32_t channel_capacity;             /* places in the mailbox. > 0; default 4096. [kept] */
+        uint32_t pressure_retry_threshold_pct; /* try_submit says FBAT_RETRY from here. 1..100; default 75. [kept] */
+        uint64_t stack_size;                   /* of the writer thread, bytes; 0 = the system's, the default */
+        struct {
+            /* How often the writer may recover from a failed write or sync: once, or max_restarts times within
+             * within_ms. Default once. [kept: after the first failed write or sync the store stops accepting
+             * writes (FBAT_ERR_WRITER_DEAD); reads go on; closing and reopening recovers.] */
+            enum fbat_restart_mode mode;
+            uint32_t max_restarts; /* with bounded: > 0 */
+            uint32_t within_ms;    /* with bounded: > 0 */
+        } restart_policy;
+        uint32_t shutdown_drain_limit; /* most queued appends completed at close; any; default 1024. [kept] */
+    } writer;
+
+    struct {
+        enum fbat_sync_mode mode; /* all = fsync, data = fdatasync; default all */
+        /* A sync is due after so many events. 1 = every append is durable before it is acknowledged, unless it asks
+         * for less. >= 1; default 1000. */
+        uint32_t every_n_events;
+        uint32_t max_delay_ms; /* and no later than this after the first unsynced event; 0 = no bound; default 1000 */
+    } sync;
+
+    struct {
+        enum fbat_index_layout layout;  /* which view answers scans first; default aos. [kept: base rows answer] */
+        struct fbat_index_views views;  /* views beside the base rows; default all on. [kept: base rows answer] */
+        uint8_t incremental_projection; /* fold only what is newer than the cached state; default 0. [kept] */
+        uint8_t enable_checkpoint;      /* write index.ckpt at close and after compaction; default 1. [kept] */
+        uint8_t enable_mmap_index;      /* write and prefer index.fbati, mapped at open; default 1. [kept] */
+    } index;
+
+    fbat_clock_fn clock; /* NULL = the system's. Times in the log never go backwards even if it does */
+    void *clock_user;
+    fbat_log_fn log; /* NULL = no messages */
+    void *log_user;
+    fbat_fault_fn fault_injector; /* only in builds with test hooks; else FBAT_ERR_CONFIG unless NULL */
+    void *fault_user;
+};
+
+/* Fills config with the defaults and data_dir (borrowed). Any thread. */
+FBAT_API void fbat_config_init(struct fbat_config *config, const char *data_dir);
+
+/* FBAT_OK, or FBAT_ERR_CONFIG with a message that names the field, its value and the range. Touches no disk. */
+FBAT_API int fbat_config_validate(const struct fbat_config *config, struct fbat_error *out_error);
+
+/* Sets one field by its dotted name, as in this struct: "sync.every_n_events" = "1". Numbers take the suffixes K, KiB,
+ * M, MiB, G, GiB; flags on/off/true/false/1/0; "writer.restart_policy" = "once" or "bounded:MAX/WITHIN_MS";
+ * "index.views" = "all", "none" or a comma-separated list. Not for data_dir and callbacks.
+ * FBAT_ERR_CONFIG for an unknown name or a bad value: config is then untouched. */
+FBAT_API int fbat_config_set(struct fbat_config *config, const char *name, const char *value,
+                             struct fbat_error *out_error);
+
+/* Writes every field that fbat_config_set knows as "name=value\n" into out_text, zero-terminated, cut off at size.
+ * Returns the size needed, without the zero, like snprintf. */
+FBAT_API size_t fbat_config_format(const struct fbat_config *config, char *out_text, size_t size);
+
+/* One row of the table of fields, for help texts and tools: index from 0; FBAT_END past the last. Strings are static. */
+struct fbat_config_field {
+    const char *name;          /* "sync.every_n_events" */
+    const char *default_value; /* "1000" */
+    const char *range;         /* ">= 1" */
+    const char *meaning;       /* a phrase */
+};
+FBAT_API int fbat_config_field(size_t index, struct fbat_config_field *out_field);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * 4  Open and close
+ * ------------------------------------------------------------------------------------------------------------ */
+
+struct fbat_store;
+
+/* Opens the store in config->data_dir for reading and writing; creates it where the directory is absent (its parent
+ * must exist) or empty. Takes the writer's lock, recovers what a killed process or a power cut left, and drops a torn
+ * tail: bytes after the last whole frame that were never acknowledged durable.
+ *
+ * config and what it points to are borrowed until the call returns. *out_store is the caller's; fbat_close ends it.
+ *
+ * FBAT_ERR_CONFIG       a value is out of range; nothing was created. Mend the field named.
+ * FBAT_ERR_LOCKED       another writer; error->holder_pid says who. Wait, or open read-only.
+ * FBAT_ERR_NOT_A_STORE  not a directory, or one with other files in it and no store.meta. Check the path.
+ * FBAT_ERR_VERSION      written by a newer version. Update the library.
+ * FBAT_ERR_DAMAGED      bytes known to have been durable are broken or missing; error names segment and offset.
+ *                       Nothing was changed. Run `fbat check`; restore a copy.
+ * FBAT_ERR_PERMISSION, FBAT_ERR_NO_SPACE, FBAT_ERR_IO, FBAT_ERR_NO_MEMORY   as they say; nothing was lost.
+ *
+ * Any thread. Durability: all that was recovered is durable when the call returns. */
+FBAT_API int fbat_open(const struct fbat_config *config, struct fbat_store **out_store, struct fbat_error *out_error);
+
+/* Opens the store for reading only, beside a writer in this or another process, or none, or on read-only media.
+ * Needs no write access. Reads on the handle follow the writer live: each one starts from all that is visible at
+ * that moment. Appends answer FBAT_ERR_READ_ONLY.
+ * FBAT_ERR_NOT_FOUND when the directory does not exist; the rest as fbat_open. Any thread. */
+FBAT_API int fbat_open_read_only(const struct fbat_config *config, struct fbat_store **out_store,
+                                 struct fbat_error *out_error);
+
+/* Makes everything durable, cuts the active segment to its last frame, gives up the lock and frees the store. NULL is
+ * accepted. All iterators must be closed and all retained events released before.
+ * The store is gone whatever the result. FBAT_ERR_IO or FBAT_ERR_WRITER_DEAD: the last sync failed, so what was
+ * acknowledged `written` since the last good sync may not survive a power cut.
+ * Must be the last call on this store. */
+FBAT_API int fbat_close(struct fbat_store *store, struct fbat_error *out_error);
+
+/* What opening found and did. */
+enum fbat_open_path {
+    FBAT_OPEN_EMPTY = 0,   /* no events yet */
+    FBAT_OPEN_FRAMES = 1,  /* frames of at least one segment before the last were scanned: a footer was missing */
+    FBAT_OPEN_FOOTERS = 2, /* sealed segments by their footers, then the active one's frames */
+    FBAT_OPEN_CHECKPOINT = 3,
+    FBAT_OPEN_MAPPED = 4
+};
+
+struct fbat_open_report {
+    enum fbat_open_path path;
+    uint32_t segment_count;
+    uint32_t footers_used;    /* segments opened by their footer */
+    uint32_t footers_rebuilt; /* sealed segments whose footer was missing or damaged, and was made again */
+    uint64_t duration_us;
+    uint64_t events_scanned; /* events read from frames rather than from an index */
+    uint64_t events_total;   /* events in the store, the library's own included */
+    uint64_t dropped_bytes;  /* torn tail, 0 if none */
+    uint64_t dropped_segment_id;
+    uint64_t dropped_offset;
+    uint8_t clean; /* 1: the last writer closed the store */
+    uint8_t reserved[7];
+    char detail[256]; /* a line for a person */
+};
+
+/* The report of this handle's opening. Any thread. */
+FBAT_API void fbat_open_report(const struct fbat_store *store, struct fbat_open_report *out_report);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * 5  Append
+ *
+ * One event or one batch is one frame in the log: all of it is there after a crash, or nothing.
+ *
+ * Levels, by what is lost:
+ *   FBAT_LEVEL_WRITTEN   the acknowledged event survives the death of this process (kill -9). A power cut or a crash
+ *                        of the operating system may lose it, at most sync.max_delay_ms or sync.every_n_events of them.
+ *   FBAT_LEVEL_DURABLE   it survives a power cut as well: fsync or fdatasync returned before the call did.
+ *   FBAT_LEVEL_DEFAULT   durable if sync.every_n_events is 1, else written.
+ * ------------------------------------------------------------------------------------------------------------ */
+
+enum fbat_level { FBAT_LEVEL_DEFAULT = 0, FBAT_LEVEL_WRITTEN = 1, FBAT_LEVEL_DURABLE = 2 };
+
+/* What must be true of the stream before the event goes in: compare-and-append. */
+enum fbat_expect {
+    FBAT_EXPECT_ANY = 0,     /* no condition */
+    FBAT_EXPECT_NONE = 1,    /* the stream does not exist */
+    FBAT_EXPECT_EXISTS = 2,  /* the stream has at least one event */
+    FBAT_EXPECT_REVISION = 3 /* the stream is at expected_revision exactly; 0 is the same as NONE */
+};
+
+/* A piece of metadata beside the payload: opaque to the store, kept in order. Names need not be unique. */
+struct fbat_header {
+    struct fbat_slice name;  /* 1..255 bytes of UTF-8 */
+    struct fbat_slice value; /* any bytes */
+};
+
+/* An event to append. Zero it first (or use designated initialisers): zero is the default of every field but
+ * struct_size, kind, entity and scope. All it points to is borrowed during the call. */
+struct fbat_new_event {
+    uint32_t struct_size;      /* sizeof(struct fbat_new_event) */
+    uint16_t kind;             /* category not 0x0 and not 0xD */
+    uint8_t payload_type;      /* enum fbat_payload_type */
+    uint8_t has_event_time;    /* 1: event_time_us is set; 0: event time is the recorded time */
+    struct fbat_slice entity;  /* who: 1..1024 bytes of UTF-8 without NUL */
+    struct fbat_slice scope;   /* where: likewise */
+    struct fbat_slice payload; /* at most single_append_max_bytes */
+    const struct fbat_header *headers;
+    size_t header_count;
+    const struct fbat_slice *tags; /* short UTF-8 strings, 1..255 bytes each */
+    size_t tag_count;
+    struct fbat_id id;          /* the event's id and idempotency key; none: the store makes a UUIDv7 */
+    struct fbat_id correlation; /* none: the event's own id */
+    struct fbat_id causation;   /* the event that caused this one, or none */
+    int64_t event_time_us;
+    enum fbat_expect expect;
+    uint32_t causation_item; /* in a batch: k > 0 sets causation to the id of the k-th item, counted from 1, which
+                              * must come before this one; 0: none */
+    uint64_t expected_revision;
+};
+
+struct fbat_append_options {
+    uint32_t struct_size; /* sizeof(struct fbat_append_options) */
+    enum fbat_level level;
+};
+
+/* Where an event went. */
+struct fbat_receipt {
+    uint64_t sequence;
+    uint64_t revision;
+    int64_t recorded_us;
+    struct fbat_id id;
+    uint8_t hash[32]; /* the event's hash: the head of the stream's chain */
+    uint8_t replayed; /* 1: the idempotency key was known with the same content; nothing was written */
+    uint8_t level;    /* enum fbat_level reached: written or durable */
+    uint8_t reserved[6];
+};
+
+/* Appends one event and returns when its level is reached.
+ *
+ * options may be NULL. out_receipt may be NULL.
+ *
+ * With an id, retry is safe: the same id with the same stream, kind, type, payload, headers, tags (and event time,
+ * correlation and causation where given) answers the original receipt and writes nothing. The id is looked at before
+ * the expected revision, so the retry of a conditional append succeeds too.
+ *
+ * FBAT_ERR_REVISION              the stream is elsewhere: error->actual_revision. Read it, decide anew.
+ * FBAT_ERR_IDEMPOTENCY_CONFLICT  the id belongs to another event: error->sequence. Use a fresh id.
+ * FBAT_ERR_IDEMPOTENCY_REQUIRED  batch.group_commit_max_batch > 1 and no id was given.
+ * FBAT_ERR_NAME, _KIND, _TOO_LARGE, _ARGUMENT   the event is not acceptable; nothing was written.
+ * FBAT_ERR_NO_SPACE              nothing was written; the store stays usable, and goes on once there is space.
+ * FBAT_ERR_IO                    the write or the sync failed: the event is not visible, and is in the log at most by
+ *                                its id: reopen and retry with the same id. The writer is dead from here on.
+ * FBAT_ERR_WRITER_DEAD           an earlier write or sync failed; the message names it. Close and reopen.
+ * FBAT_ERR_READ_ONLY, FBAT_ERR_FORKED, FBAT_ERR_NO_MEMORY   as they say; nothing was written.
+ *
+ * Any thread; appends are put in one order. */
+FBAT_API int fbat_append(struct fbat_store *store, const struct fbat_new_event *event,
+                         const struct fbat_append_options *options, struct fbat_receipt *out_receipt,
+                         struct fbat_error *out_error);
+
+/* Appends count events (1..batch.max_size) as one frame: readers see all of them or none, and so does recovery.
+ * They get consecutive sequences. Each item may carry its own expectation, checked against the stream as the items
+ * before it leave it. out_receipts has room for count receipts, or is NULL.
+ *
+ * As fbat_append; error->item names the item at fault. When every item's id is known with the same content, the
+ * original receipts are answered. FBAT_ERR_IDEMPOTENCY_PARTIAL: some ids are known and others are not; item is the
+ * first that is known; nothing was written. An id twice in one batch is FBAT_ERR_IDEMPOTENCY_CONFLICT. */
+FBAT_API int fbat_append_batch(struct fbat_store *store, const struct fbat_new_event *events, size_t count,
+                               const struct fbat_append_options *options, struct fbat_receipt *out_receipts,
+                               struct fbat_error *out_error);
+
+/* Makes a new id as the store would: UUIDv7 (RFC 9562, section 5.7), greater than every one it made before.
+ * Any thread. FBAT_ERR_READ_ONLY, FBAT_ERR_IO (no randomness to be had). */
+FBAT_API int fbat_id_generate(struct fbat_store *store, struct fbat_id *out_id, struct fbat_error *out_error);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * 6  Watermarks
+ * ------------------------------------------------------------------------------------------------------------ */
+
+/* Sequences; each only grows; durable <= written, visible <= written. */
+struct fbat_frontier {
+    uint64_t accepted; /* the last sequence given out */
+    uint64_t written;  /* the death of the process cannot lose what is up to here */
+    uint64_t visible;  /* readers see up to here */
+    uint64_t durable;  /* a power cut cannot lose what is up to here */
+};
+
+/* The watermarks now. On a read-only handle written and accepted are the same as visible. Any thread. */
+FBAT_API void fbat_frontier(struct fbat_store *store, struct fbat_frontier *out_frontier);
+
+/* Makes everything appended before the call durable. FBAT_ERR_IO: the sync failed; the file is never synced again,
+ * the writer is dead (FBAT_ERR_WRITER_DEAD from now on), and what was not durable yet may not survive a power cut.
+ * FBAT_ERR_READ_ONLY. Any thread. */
+FBAT_API int fbat_sync(struct fbat_store *store, struct fbat_error *out_error);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * 7  Read
+ *
+ * Reads copy nothing: an event is a view into the mapped segment. Reads never wait for the writer.
+ * ------------------------------------------------------------------------------------------------------------ */
+
+struct fbat_event {
+    uint64_t sequence;
+    uint64_t revision;
+    int64_t recorded_us;
+    int64_t event_time_us;
+    uint16_t kind;
+    uint8_t payload_type; /* enum fbat_payload_type */
+    uint8_t reserved;
+    uint32_t lane; /* branch lane, 0 in this version */
+    struct fbat_id id;
+    struct fbat_id correlation;
+    struct fbat_id causation; /* none when nothing caused it */
+    struct fbat_slice entity;
+    struct fbat_slice scope;
+    struct fbat_slice payload;
+    struct fbat_slice headers;    /* encoded; use fbat_event_header */
+    struct fbat_slice tags;       /* encoded; use fbat_event_tag */
+    const uint8_t *hash;          /* 32 bytes */
+    const uint8_t *previous_hash; /* 32 bytes; zero for revision 1 */
+    uint64_t segment_id;          /* where it is on disk */
+    uint64_t offset;              /* byte offset of the record in the segment's file */
+    void *pin;                    /* the library's; NULL when the view is borrowed from an iterator */
+};
+
+/* The event with this id. *out_event is pinned until fbat_event_release.
+ * FBAT_ERR_NOT_FOUND: no visible event has it. Any thread. */
+FBAT_API int fbat_get(struct fbat_store *store, const struct fbat_id *id, struct fbat_event *out_event,
+                      struct fbat_error *out_error);
+
+/* The event at this sequence; likewise. */
+FBAT_API int fbat_get_by_sequence(struct fbat_store *store, uint64_t sequence, struct fbat_event *out_event,
+                                  struct fbat_error *out_error);
+
+/* The last event of a stream; likewise. FBAT_ERR_NOT_FOUND: the stream does not exist. */
+FBAT_API int fbat_latest(struct fbat_store *store, struct fbat_slice entity, struct fbat_slice scope,
+                         struct fbat_event *out_event, struct fbat_error *out_error);
+
+/* Keeps an event that an iterator gave beyond the iterator's next step: pins it until fbat_event_release.
+ * Nothing when it is pinned already. Any thread. */
+FBAT_API void fbat_event_retain(struct fbat_event *event, struct fbat_store *store);
+
+/* Ends the pin; the event's slices are invalid afterwards. NULL and unpinned events are accepted. Any thread. */
+FBAT_API void fbat_event_release(struct fbat_event *event);
+
+/* The index-th header of an event, or FBAT_END past the last. Slices live as long as the event's. */
+FBAT_API int fbat_event_header(const struct fbat_event *event, size_t index, struct fbat_header *out_header);
+
+/* The value of the first header with this name, or FBAT_ERR_NOT_FOUND. */
+FBAT_API int fbat_event_find_header(const struct fbat_event *event, struct fbat_slice name,
+                                    struct fbat_slice *out_value);
+
+/* The index-th tag of an event, or FBAT_END past the last. */
+FBAT_API int fbat_event_tag(const struct fbat_event *event, size_t index, struct fbat_slice *out_tag);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * 8  Query
+ * ------------------------------------------------------------------------------------------------------------ */
+
+enum fbat_region_flags {
+    FBAT_REGION_ENTITY_PREFIX = 1u << 0, /* entity is a prefix; an empty one matches all */
+    FBAT_REGION_SYSTEM = 1u << 1         /* the library's own events match too; without it they never do */
+};
+
+/* Which events: the one predicate for everything. Zero (but struct_size) is "all of the caller's events"; every field
+ * set narrows it. Ranges are inclusive, and 0 as a bound means "open". */
+struct fbat_region {
+    uint32_t struct_size; /* sizeof(struct fbat_region) */
+    uint32_t flags;       /* enum fbat_region_flags */
+    struct fbat_slice entity;
+    struct fbat_slice scope;
+    uint16_t kind;     /* exact kind, 0 = any */
+    uint16_t category; /* 1..15, 0 = any */
+    uint32_t reserved;
+    uint64_t revision_min, revision_max;
+    uint64_t sequence_min, sequence_max;
+    int64_t time_min_us, time_max_us; /* recorded time */
+};
+
+enum fbat_direction { FBAT_FORWARD = 0, FBAT_BACKWARD = 1 };
+
+struct fbat_query_options {
+    uint32_t struct_size;          /* sizeof(struct fbat_query_options) */
+    enum fbat_direction direction; /* by sequence */
+    uint64_t limit;                /* most events; 0 = no limit */
+    uint64_t snapshot;             /* see nothing after this sequence; 0 = all that is visible when the query starts */
+};
+
+struct fbat_iterator;
+
+/* Starts a query. The iterator sees a prefix of the log: all that is visible now (or up to options->snapshot), and a
+ * batch whole or not at all, however long it stays open. region and options may be NULL for "all, forward" and are
+ * copied. *out_iterator is the caller's; fbat_iterator_close ends it, before the store is closed.
+ * FBAT_ERR_ARGUMENT (bad region), FBAT_ERR_NO_MEMORY. Any thread; one thread at a time per iterator. */
+FBAT_API int fbat_query(struct fbat_store *store, const struct fbat_region *region,
+                        const struct fbat_query_options *options, struct fbat_iterator **out_iterator,
+                        struct fbat_error *out_error);
+
+/* The next event: FBAT_OK and the event, or FBAT_END. *out_event is borrowed until the next call on this iterator;
+ * fbat_event_retain keeps it longer. FBAT_ERR_DAMAGED: the record is unreadable; error names the place. */
+FBAT_API int fbat_iterator_next(struct fbat_iterator *iterator, struct fbat_event *out_event,
+                                struct fbat_error *out_error);
+
+/* The sequence this iterator sees up to. */
+FBAT_API uint64_t fbat_iterator_snapshot(const struct fbat_iterator *iterator);
+
+/* Ends the iterator. NULL is accepted. */
+FBAT_API void fbat_iterator_close(struct fbat_iterator *iterator);
+
+/* The number of visible events in a region (NULL: all of the caller's), without visiting their payloads. */
+FBAT_API int fbat_query_count(struct fbat_store *store, const struct fbat_region *region, uint64_t *out_count,
+                              struct fbat_error *out_error);
+
+/* One stream as an iterator: a query whose region is exactly this entity in this scope. A stream that does not
+ * exist gives an iterator without events. */
+FBAT_API int fbat_stream(struct fbat_store *store, struct fbat_slice entity, struct fbat_slice scope,
+                         const struct fbat_query_options *options, struct fbat_iterator **out_iterator,
+                         struct fbat_error *out_error);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * 9  Kind names
+ *
+ * A kind may carry a name ("order.placed"), kept in the log itself: one event of the library's own in the stream
+ * `_kinds` of the scope `_system`. Once given, a name stays.
+ * ------------------------------------------------------------------------------------------------------------ */
+
+/* Gives kind its name, durable as an append at the default level. The same pair again is FBAT_OK and writes nothing.
+ * FBAT_ERR_KIND_CONFLICT: the kind has another name or the name another kind; error says which.
+ * FBAT_ERR_KIND (a reserved category), FBAT_ERR_NAME, and the errors of fbat_append. Any thread. */
+FBAT_API int fbat_kind_define(struct fbat_store *store, uint16_t kind, struct fbat_slice name,
+                              struct fbat_error *out_error);
+
+/* The kind with this name; where there is none, the next free type of category (1..15 but 0xD), defined now.
+ * FBAT_ERR_LIMIT: all 4,095 types of the category are taken. Else as fbat_kind_define. */
+FBAT_API int fbat_kind_resolve(struct fbat_store *store, struct fbat_slice name, unsigned category, uint16_t *out_kind,
+                               struct fbat_error *out_error);
+
+/* The kind with this name, or FBAT_ERR_NOT_FOUND. Any thread. */
+FBAT_API int fbat_kind(struct fbat_store *store, struct fbat_slice name, uint16_t *out_kind);
+
+/* The name of a kind, or FBAT_ERR_NOT_FOUND. Valid until the store is closed. Any thread. */
+FBAT_API int fbat_kind_name(struct fbat_store *store, uint16_t kind, struct fbat_slice *out_name);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * 10  Maintain
+ * ------------------------------------------------------------------------------------------------------------ */
+
+struct fbat_stats {
+    uint64_t events;        /* the caller's, visible */
+    uint64_t system_events; /* the library's own */
+    uint64_t streams;       /* the caller's */
+    uint64_t kinds_named;
+    uint64_t segments;
+    uint64_t segments_sealed;
+    uint64_t bytes_on_disk;    /* of the segment files, as allocated now */
+    uint64_t bytes_of_frames;  /* of them, frames */
+    uint64_t bytes_of_footers; /* and footers */
+    uint64_t memory_index;     /* bytes of memory held for the index, mapped files not counted */
+    int64_t first_recorded_us; /* 0 when there is no event */
+    int64_t last_recorded_us;
+    uint64_t first_sequence;
+    uint64_t last_sequence;
+    struct fbat_id store_id;
+    int64_t created_us;
+    uint32_t disk_version;
+    uint32_t reserved;
+};
+
+/* Counts and sizes as of now. Any thread. FBAT_ERR_IO, FBAT_ERR_DAMAGED (read-only handles catch up first). */
+FBAT_API int fbat_stats(struct fbat_store *store, struct fbat_stats *out_stats, struct fbat_error *out_error);
+
+/* Events by kind, in the order of kinds: calls visit for each kind with at least one visible event in region (NULL:
+ * all of the caller's). name is the empty slice for a kind without a name; valid during the call. A non-zero answer
+ * stops, and is the result. */
+typedef int (*fbat_kind_count_fn)(void *user, uint16_t kind, struct fbat_slice name, uint64_t event_count);
+FBAT_API int fbat_kind_counts(struct fbat_store *store, const struct fbat_region *region, fbat_kind_count_fn visit,
+                              void *user, struct fbat_error *out_error);
+
+enum fbat_finding_kind {
+    FBAT_FINDING_META = 1,     /* store.meta is missing, damaged or foreign */
+    FBAT_FINDING_SEGMENT = 2,  /* a segment is missing, foreign, or its header is damaged */
+    FBAT_FINDING_FRAME = 3,    /* bytes that are not a whole frame, or fail its checksum */
+    FBAT_FINDING_TAIL = 4,     /* the log ends before what is known to have been written */
+    FBAT_FINDING_SEQUENCE = 5, /* a sequence is missing, repeated or out of order */
+    FBAT_FINDING_REVISION = 6, /* a revision is missing, repeated or out of order */
+    FBAT_FINDING_CHAIN = 7,    /* an event does not follow its stream's last hash */
+    FBAT_FINDING_HASH = 8,     /* an event's hash is not the hash of its fields */
+    FBAT_FINDING_RECORD = 9,   /* a record breaks the format: sizes, reserved bits, names, times */
+    FBAT_FINDING_ID = 10,      /* an id occurs twice */
+    FBAT_FINDING_FOOTER = 11,  /* a footer is damaged or does not say what the frames say */
+    FBAT_FINDING_TORN = 12     /* a torn tail after a kill or power cut: no damage, the next opening drops it */
+};
+
+struct fbat_finding {
+    enum fbat_finding_kind kind;
+    uint8_t damage; /* 1: damage; 0: a remark */
+    uint8_t reserved[3];
+    uint64_t segment_id; /* 0 if it concerns the store as a whole */
+    uint64_t offset;     /* byte offset in the segment's file */
+    uint64_t sequence;   /* of the event concerned, or the one expected there; 0 if none */
+    const char *message; /* one line; valid during the call */
+};
+
+struct fbat_check_report {
+    uint64_t segments;
+    uint64_t footers;
+    uint64_t frames;
+    uint64_t events; /* verified, the library's own included */
+    uint64_t streams;
+    uint64_t bytes;
+    uint64_t findings; /* damage */
+    uint64_t remarks;
+    uint64_t last_sequence;
+    uint64_t duration_us;
+};
+
+struct fbat_check_options {
+    uint32_t struct_size; /* sizeof(struct fbat_check_options) */
+    uint32_t reserved;
+    /* Called for each finding; a non-zero answer stops the check. May be NULL. */
+    int (*finding)(void *user, const struct fbat_finding *finding);
+    /* Called now and then with bytes verified and bytes in all; a non-zero answer stops. May be NULL. */
+    int (*progress)(void *user, uint64_t bytes_done, uint64_t bytes_total);
+    void *user;
+};
+
+/* Verifies the store in data_dir from its bytes alone, trusting nothing: headers, frames, checksums, sequences,
+ * revisions, hashes and chains, footers and their id tables. Reads only; works beside a writer (up to what is visible
+ * when it starts), on read-only media, and on stores too damaged to open.
+ *
+ * FBAT_OK: verified whole; out_report->findings says whether there was damage (0 = none). options may be NULL.
+ * FBAT_ERR_NOT_FOUND, FBAT_ERR_NOT_A_STORE, FBAT_ERR_VERSION, FBAT_ERR_IO, FBAT_ERR_NO_MEMORY: it could not be verified.
+ * Any thread; needs no open store. */
+FBAT_API int fbat_check(const char *data_dir, const struct fbat_check_options *options,
+                        struct fbat_check_report *out_report, struct fbat_error *out_error);
+
+/* The physical log, for people who want to see the bytes' meaning: one entry for each segment header, frame, event
+ * record and footer part, in file order. */
+enum fbat_dump_what {
+    FBAT_DUMP_SEGMENT = 1, /* a segment's header */
+    FBAT_DUMP_FRAME = 2,
+    FBAT_DUMP_EVENT = 3,  /* a record of the frame before */
+    FBAT_DUMP_FOOTER = 4, /* a part of a sealed segment's footer, or its trailer */
+    FBAT_DUMP_BROKEN = 5  /* bytes that are none of these; detail says what is wrong */
+};
+
+struct fbat_dump_entry {
+    enum fbat_dump_what what;
+    uint32_t event_count; /* of a frame */
+    uint64_t segment_id;
+    uint64_t offset;           /* in the segment's file */
+    uint64_t bytes;            /* length there */
+    uint64_t first_sequence;   /* of a segment or frame */
+    uint64_t durable_sequence; /* of a frame: known durable when it was written */
+    uint32_t crc32c;           /* as stored; 0 for an event */
+    uint32_t reserved;
+    const struct fbat_event *event; /* of an event record; else NULL. Valid during the call, not to be retained */
+    const char *detail;             /* a phrase: names of footer parts, what is broken; valid during the call */
+};
+
+/* Calls visit for each entry of segment_id, or of all segments when it is 0. A non-zero answer stops, and is the
+ * result. Reads only; needs no open store. Errors as fbat_check. */
+typedef int (*fbat_dump_fn)(void *user, const struct fbat_dump_entry *entry);
+FBAT_API int fbat_dump(const char *data_dir, uint64_t segment_id, fbat_dump_fn visit, void *user,
+                       struct fbat_error *out_error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ids as text, ids from names, and the arithmetic of monotonic UUIDv7.
+ *
+ * Layout (RFC 9562, section 5.7), big-endian:
+ *
+ *      0                   48   52              64 66                                    128
+ *     | milliseconds         |0111| us-fraction   |10| random                             |
+ *
+ * I1: of two ids made one after the other, the later is greater, whatever the clock does.
+ */
+#include "base/id.h"
+
+#include <string.h>
+
+#include "base/sha256.h"
+
+static const char hex_digits[] = "0123456789abcdef";
+
+void fbat_id_format(const struct fbat_id *id, char out_text[FBAT_ID_TEXT_SIZE]) {
+    char *to = out_text;
+    for (int index = 0; index < 16; index++) {
+        if (index == 4 || index == 6 || index == 8 || index == 10)
+            *to++ = '-';
+        *to++ = hex_digits[id->bytes[index] >> 4];
+        *to++ = hex_digits[id->bytes[index] & 15];
+    }
+    *to = '\0';
+}
+
+static int hex_value(char digit) {
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    if (digit >= 'a' && digit <= 'f')
+        return digit - 'a' + 10;
+    if (digit >= 'A' && digit <= 'F')
+        return digit - 'A' + 10;
+    return -1;
+}
+
+int fbat_id_parse(const char *text, size_t size, struct fbat_id *out_id) {
+    if (!text || !out_id || size != FBAT_ID_TEXT_SIZE - 1)
+        return FBAT_ERR_ARGUMENT;
+    struct fbat_id id;
+    size_t at = 0;
+    for (int index = 0; index < 16; index++) {
+        if ((index == 4 || index == 6 || index == 8 || index == 10) && text[at++] != '-')
+            return FBAT_ERR_ARGUMENT;
+        int high = hex_value(text[at]), low = hex_value(text[at + 1]);
+        if (high < 0 || low < 0)
+            return FBAT_ERR_ARGUMENT;
+        id.bytes[index] = (uint8_t)(high << 4 | low);
+        at += 2;
+    }
+    *out_id = id;
+    return FBAT_OK;
+}
+
+static void set_version(struct fbat_id *id, uint8_t version) {
+    id->bytes[6] = (uint8_t)((id->bytes[6] & 0x0F) | version << 4);
+    id->bytes[8] = (uint8_t)((id->bytes[8] & 0x3F) | 0x80);
+}
+
+int fbat_id_derive(struct fbat_slice name, struct fbat_id *out_id) {
+    if (!out_id || (!name.data && name.size > 0))
+        return FBAT_ERR_ARGUMENT;
+    struct sha256 sha;
+    if (!sha256_init(&sha))
+        return FBAT_ERR_NO_MEMORY;
+    uint8_t hash[SHA256_BYTES];
+    sha256_of(&sha, name.data, name.size, NULL, 0, hash);
+    sha256_deinit(&sha);
+    memcpy(out_id->bytes, hash, sizeof out_id->bytes);
+    set_version(out_id, 8);
+    return FBAT_OK;
+}
+
+static uint64_t load_big(const uint8_t *at) {
+    uint64_t value = 0;
+    for (int index = 0; index < 8; index++)
+        value = value << 8 | at[index];
+    return value;
+}
+
+static void store_big(uint8_t *at, uint64_t value) {
+    for (int index = 7; index >= 0; index--, value >>= 8)
+        at[index] = (uint8_t)value;
+}
+
+#define ID_LOW_MASK ((UINT64_C(1) << 62) - 1)
+
+struct fbat_id id_make(const struct fbat_id *last, int64_t time_us, uint64_t random_bits) {
+    uint64_t time = time_us < 0 ? 0 : (uint64_t)time_us;
+    /* high: 48 bits of milliseconds, then the fraction of a millisecond in 4096ths; low: 62 random bits. */
+    uint64_t high = (time / 1000 % (UINT64_C(1) << 48)) << 12 | (time % 1000) * 4096 / 1000;
+    uint64_t low = random_bits & ID_LOW_MASK;
+    uint64_t last_raw = load_big(last->bytes);
+    uint64_t last_high = (last_raw >> 16) << 12 | (last_raw & 0xFFF);
+    uint64_t last_low = load_big(last->bytes + 8) & ID_LOW_MASK;
+    if (high < last_high || (high == last_high && low <= last_low)) {
+        low = (last_low + 1) & ID_LOW_MASK;
+        high = last_high + (low == 0);
+    }
+    struct fbat_id id;
+    store_big(id.bytes, (high >> 12) << 16 | (high & 0xFFF));
+    store_big(id.bytes + 8, low);
+    set_version(&id, 7);
+    return id;
+}
