@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The footer of a sealed segment: its own index, in the layout used in memory, so that opening maps it and copies
+ * nothing. It is derived from the frames and can be made again from them.
+ *
+ *     frames | zeros to 64 | part | part | ... | part table | trailer | end of file
+ *
+ * Each part starts at a multiple of 64 and is padded with zeros to the next; its checksum covers the padding. Part
+ * table: for each part 32 bytes:
+ *
+ *     OFFSET  SIZE  FIELD
+ *          0     4  type       1 rows, 2 streams, 3 id slots, 4 stream slots; a reader ignores types it does not know
+ *          4     4  CRC-32C    of the part's bytes
+ *          8     8  offset     in the file
+ *         16     8  bytes      with padding
+ *         24     8  count      of elements
+ *
+ * Trailer: the last 256 bytes of the file:
+ *
+ *     OFFSET  SIZE  FIELD
+ *          0     8  magic                46 42 41 54 45 4E 44 32 ("FBATEND2")
+ *          8     4  disk version         2
+ *         12     4  part count           1..16
+ *         16    16  store identity
+ *         32     8  segment id
+ *         40     8  generation
+ *         48     8  frames end           offset after the last frame
+ *         56     8  event count
+ *         64     8  stream count
+ *         72     8  first sequence       of the first event
+ *         80     8  last sequence        of the last
+ *         88     8  first recorded time
+ *         96     8  last recorded time
+ *        104    16  least id             in byte order
+ *        120    16  greatest id
+ *        136    16  last id made         by the store, up to the end of this segment; zero if none
+ *        152    32  last hash            of the last event
+ *        184     8  system event count   events of category 0
+ *        192     8  part table offset
+ *        200     4  CRC-32C              of the part table
+ *        204    48  zero
+ *        252     4  CRC-32C              of bytes 0 to 251
+ *
+ * A footer is valid if and only if the trailer's magic, checksum and identity are right, the parts lie between frames
+ * end and the part table, each part's checksum is right, and the counts agree. An invalid footer is ignored and made
+ * again from the frames.
+ *
+ * Row: one for each event, in sequence order, 64 bytes. Row numbers in links are counted from 1; 0 means none.
+ *
+ *     OFFSET  SIZE  FIELD
+ *          0     8  sequence
+ *          8     8  recorded time
+ *         16     8  revision
+ *         24     8  id hash              XXH3-64 of the id
+ *         32     4  record offset        in the file, in words of 8 bytes
+ *         36     4  stream               index into the streams
+ *         40     4  previous in stream   row number
+ *         44     4  next in stream       row number
+ *         48     2  kind
+ *         50     2  zero
+ *         52     4  frame offset         in the file, in words of 8 bytes
+ *         56     8  zero
+ *
+ * Stream: one for each stream with an event in the segment, in order of first appearance, 32 bytes. Its names stand in
+ * the record of its first row.
+ *
+ *     OFFSET  SIZE  FIELD
+ *          0     8  name hash     XXH3-64 of the entity, seeded with the XXH3-64 of the scope
+ *          8     4  first row     row number
+ *         12     4  last row      row number
+ *         16     4  event count
+ *         20     4  zero
+ *         24     8  zero
+ *
+ * Slots: open addressing with linear probing over a power of two of 32-bit numbers; an element is looked for from
+ * hash mod size on, and 0 is an empty slot. Id slots hold row numbers, placed by id hash; stream slots hold stream
+ * indexes counted from 1, placed by name hash.
+ */
+#ifndef FBAT_FORMAT_FOOTER_H
+#define FBAT_FORMAT_FOOTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <fbat/fbat.h>
+
+struct footer_row {
+    uint64_t sequence;
+    int64_t recorded_us;
+    uint64_t revision;
+    uint64_t id_hash;
+    uint32_t record_words;       /* record offset / 8 */
+    uint32_t stream;             /* index */
+    uint32_t previous_in_stream; /* row number, 0 none */
+    uint32_t next_in_stream;     /* row number, 0 none; written later than the rest while the segment is active */
+    uint16_t kind;
+    uint16_t zero0;
+    uint32_t frame_words; /* frame offset / 8 */
+    uint64_t zero1;
+};
+
+struct footer_stream {
+    uint64_t name_hash;
+    uint32_t first_row;   /* row number */
+    uint32_t last_row;    /* row number; grows while the segment is active */
+    uint32_t event_count; /* likewise */
+    uint32_t zero0;
+    uint64_t zero1;
+};
+
+enum footer_part_type {
+    FOOTER_PART_ROWS = 1,
+    FOOTER_PART_STREAMS = 2,
+    FOOTER_PART_ID_SLOTS = 3,
+    FOOTER_PART_STREAM_SLOTS = 4,
+    FOOTER_PART_KNOWN = 4, /* how many types this version writes */
+};
+
+enum {
+    FOOTER_PART_BYTES = 32,
+    FOOTER_PARTS_MAX = 16,
+    FOOTER_ALIGNMENT = 64,
+    FOOTER_TRAILER_BYTES = 256,
+    FOOTER_VERSION_AT = 8,
+    FOOTER_PART_COUNT_AT = 12,
+    FOOTER_STORE_ID_AT = 16,
+    FOOTER_SEGMENT_ID_AT = 32,
+    FOOTER_GENERATION_AT = 40,
+    FOOTER_FRAMES_END_AT = 48,
+    FOOTER_EVENT_COUNT_AT = 56,
+    FOOTER_STREAM_COUNT_AT = 64,
+    FOOTER_FIRST_SEQUENCE_AT = 72,
+    FOOTER_LAST_SEQUENCE_AT = 80,
+    FOOTER_FIRST_RECORDED_AT = 88,
+    FOOTER_LAST_RECORDED_AT = 96,
+    FOOTER_ID_MIN_AT = 104,
+    FOOTER_ID_MAX_AT = 120,
+    FOOTER_ID_MADE_AT = 136,
+    FOOTER_LAST_HASH_AT = 152,
+    FOOTER_SYSTEM_COUNT_AT = 184,
+    FOOTER_TABLE_OFFSET_AT = 192,
+    FOOTER_TABLE_CRC_AT = 200,
+    FOOTER_ZERO_AT = 204,
+    FOOTER_CRC_AT = 252,
+};
+
+/* What is known of a segment as a whole: in the trailer of a sealed one, in memory of the active one. */
+struct segment_summary {
+    uint64_t frames_end;
+    uint64_t event_count;
+    uint64_t stream_count;
+    uint64_t system_event_count;
+    uint64_t first_sequence; /* 0 while there is no event, like all below */
+    uint64_t last_sequence;
+    int64_t first_recorded_us;
+    int64_t last_recorded_us;
+    struct fbat_id id_min, id_max, id_made;
+    uint8_t last_hash[32];
+};
+
+struct footer_part {
+    uint32_t type;
+    uint32_t crc;
+    uint64_t offset;
+    uint64_t bytes;
+    uint64_t count;
+};
+
+struct footer {
+    struct fbat_id store_id;
+    uint64_t segment_id;
+    uint64_t generation;
+    struct segment_summary summary;
+    uint64_t table_offset;
+    uint32_t part_count;
+    struct footer_part parts[FOOTER_PARTS_MAX];
+};
+
+/* Bytes of part table and trailer. */
+static inline uint64_t footer_tail_bytes(uint32_t part_count) {
+    return (uint64_t)part_count * FOOTER_PART_BYTES + FOOTER_TRAILER_BYTES;
+}
+
+/* Writes part table and trailer, footer_tail_bytes(footer->part_count) of them. */
+void footer_encode(const struct footer *footer, uint8_t *to);
+
+/* True when these bytes begin like a trailer. */
+bool footer_has_trailer(const uint8_t trailer[FOOTER_TRAILER_BYTES]);
+
+/* Reads the footer of a whole mapped file. NULL when it is valid, with out_footer filled and every part's checksum and
+ * size verified; else what is wrong with it ("no trailer" when there is none at all). */
+const char *footer_decode(const uint8_t *file, uint64_t file_bytes, struct footer *out_footer);
+
+/* The part of this type, or NULL. */
+const struct footer_part *footer_find(const struct footer *footer, enum footer_part_type type);
+
+#endif
