@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * os/ on POSIX, as Linux does it.
+ *
+ * The writer's lock is a POSIX record lock (fcntl F_SETLK), chosen over flock and open-file-description locks because
+ * it belongs to the process: it ends when the process does, a forked child neither inherits it nor prolongs it, and
+ * the kernel itself says who holds it. Its known weakness, that two opens in one process do not exclude each other,
+ * is covered by a list of the files locked in this process.
+ *
+ * Thread rule: every method from any thread; the list of locks has its own mutex.
+ *
+ * I1: a file is in the list of locks exactly while this process holds the record lock on it.
+ */
+#include "os/os.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+struct os_file {
+    int descriptor;
+    struct os_file *next_locked; /* list of locks; guarded by locks_mutex */
+    dev_t device;                /* set while in the list */
+    ino_t inode;
+};
+
+static_assert(sizeof(off_t) == 8, "files may be larger than 2 GiB");
+
+static pthread_mutex_t locks_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct os_file *locks_first;
+
+/* EINTR is not an outcome anyone above wants to know of. */
+#define RETRY_ON_SIGNAL(result, call)                                                                                  \
+    do {                                                                                                               \
+        (result) = (call);                                                                                             \
+    } while ((result) < 0 && errno == EINTR)
+
+static int posix_file_open(struct os *os, const char *path, enum os_open_mode mode, struct os_file **out_file) {
+    (void)os;
+    static const int flags[] = {
+        [OS_OPEN_READ] = O_RDONLY,
+        [OS_OPEN_WRITE] = O_RDWR,
+        [OS_OPEN_CREATE] = O_RDWR | O_CREAT,
+        [OS_OPEN_CREATE_NEW] = O_RDWR | O_CREAT | O_EXCL,
+        [OS_OPEN_TRUNCATE] = O_RDWR | O_CREAT | O_TRUNC,
+    };
+    struct os_file *file = memory_allocate_zero(sizeof *file);
+    if (!file)
+        return ENOMEM;
+    RETRY_ON_SIGNAL(file->descriptor, open(path, flags[mode] | O_CLOEXEC | O_NOFOLLOW, 0644));
+    if (file->descriptor < 0) {
+        int error = errno;
+        memory_free(file);
+        return error;
+    }
+    *out_file = file;
+    return 0;
+}
+
+static void posix_file_close(struct os *os, struct os_file *file) {
+    (void)os;
+    close(file->descriptor);
+    memory_free(file);
+}
+
+static int posix_file_read_at(struct os *os, struct os_file *file, void *buffer, size_t size, uint64_t offset) {
+    (void)os;
+    uint8_t *to = buffer;
+    while (size > 0) {
+        ssize_t count;
+        RETRY_ON_SIGNAL(count, pread(file->descriptor, to, size, (off_t)offset));
+        if (count < 0)
+            return errno;
+        if (count == 0)
+            return ENODATA;
+        to += count;
+        size -= (size_t)count;
+        offset += (uint64_t)count;
+    }
+    return 0;
+}
+
+static int posix_file_write_at(struct os *os, struct os_file *file, const void *buffer, size_t size, uint64_t offset) {
+    (void)os;
+    const uint8_t *from = buffer;
+    while (size > 0) {
+        ssize_t count;
+        RETRY_ON_SIGNAL(count, pwrite(file->descriptor, from, size, (off_t)offset));
+        if (count < 0)
+            return errno;
+        if (count == 0)
+            return EIO;
+        from += count;
+        size -= (size_t)count;
+        offset += (uint64_t)count;
+    }
+    return 0;
+}
+
+static int status_of(struct os_file *file, struct stat *out_status) {
+    return fstat(file->descriptor, out_status) < 0 ? errno : 0;
+}
+
+static int posix_file_size(struct os *os, struct os_file *file, uint64_t *out_size) {
+    (void)os;
+    struct stat status;
+    int error = status_of(file, &status);
+    if (!error)
+        *out_size = (uint64_t)status.st_size;
+    return error;
+}
+
+static int posix_file_allocated(struct os *os, struct os_file *file, uint64_t *out_size) {
+    (void)os;
+    struct stat status;
+    int error = status_of(file, &status);
+    if (!error)
+        *out_size = (uint64_t)status.st_blocks * 512;
+    return error;
+}
+
+static int posix_file_truncate(struct os *os, struct os_file *file, uint64_t size) {
+    (void)os;
+    int result;
+    RETRY_ON_SIGNAL(result, ftruncate(file->descriptor, (off_t)size));
+    return result < 0 ? errno : 0;
+}
+
+/* fallocate and not posix_fallocate: the latter writes zeros where the file system cannot reserve, which on a
+ * copy-on-write system promises nothing. */
+static int posix_file_allocate(struct os *os, struct os_file *file, uint64_t size) {
+    (void)os;
+    int result;
+    RETRY_ON_SIGNAL(result, fallocate(file->descriptor, 0, 0, (off_t)size));
+    return result < 0 ? errno : 0;
+}
+
+/* A sync is not retried, not even after a signal: whether the first one consumed an error is unknown. */
+static int posix_file_sync(struct os *os, struct os_file *file, enum os_sync_mode mode) {
+    (void)os;
+    int result = mode == OS_SYNC_DATA ? fdatasync(file->descriptor) : fsync(file->descriptor);
+    return result < 0 ? errno : 0;
+}
+
+static int posix_file_map(struct os *os, struct os_file *file, uint64_t size, bool writable, void **out_address) {
+    (void)os;
+    int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+    void *address = mmap(NULL, (size_t)size, protection, MAP_SHARED, file->descriptor, 0);
+    if (address == MAP_FAILED)
+        return errno;
+    *out_address = address;
+    return 0;
+}
+
+static void posix_file_unmap(struct os *os, void *address, uint64_t size) {
+    (void)os;
+    munmap(address, (size_t)size);
+}
+
+static void posix_map_populate(struct os *os, void *address, uint64_t size) {
+    (void)os;
+#ifdef MADV_POPULATE_WRITE
+    (void)madvise(address, (size_t)size, MADV_POPULATE_WRITE);
+#else
+    (void)address;
+    (void)size;
+#endif
+}
+
+static struct flock lock_of_whole_file(short type) {
+    struct flock lock;
+    memset(&lock, 0, sizeof lock);
+    lock.l_type = type;
+    lock.l_whence = SEEK_SET;
+    return lock;
+}
+
+/* Who stands in the way of a write lock: 0 nobody, -1 somebody the kernel cannot name here. */
+static int64_t foreign_holder(struct os_file *file) {
+    struct flock lock = lock_of_whole_file(F_WRLCK);
+    if (fcntl(file->descriptor, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
+        return 0;
+    return lock.l_pid > 0 ? lock.l_pid : -1;
+}
+
+/* Under locks_mutex. */
+static bool locked_here(const struct stat *status) {
+    for (struct os_file *file = locks_first; file; file = file->next_locked)
+        if (file->device == status->st_dev && file->inode == status->st_ino)
+            return true;
+    return false;
+}
+
+static int take_lock(struct os_file *file, const struct stat *status, int64_t *out_holder_pid) {
+    if (locked_here(status)) {
+        *out_holder_pid = getpid();
+        return EWOULDBLOCK;
+    }
+    struct flock lock = lock_of_whole_file(F_WRLCK);
+    if (fcntl(file->descriptor, F_SETLK, &lock) < 0) {
+        if (errno != EACCES && errno != EAGAIN)
+            return errno;
+        int64_t holder = foreign_holder(file);
+        *out_holder_pid = holder > 0 ? holder : 0;
+        return EWOULDBLOCK;
+    }
+    file->device = status->st_dev;
+    file->inode = status->st_ino;
+    file->next_locked = locks_first;
+    locks_first = file;
+    return 0;
+}
+
+static int posix_file_lock(struct os *os, struct os_file *file, int64_t *out_holder_pid) {
+    (void)os;
+    struct stat status;
+    int error = status_of(file, &status);
+    if (error)
+        return error;
+    pthread_mutex_lock(&locks_mutex);
+    error = take_lock(file, &status, out_holder_pid);
+    pthread_mutex_unlock(&locks_mutex);
+    return error;
+}
+
+static void posix_file_unlock(struct os *os, struct os_file *file) {
+    (void)os;
+    pthread_mutex_lock(&locks_mutex);
+    for (struct os_file **link = &locks_first; *link; link = &(*link)->next_locked) {
+        if (*link == file) {
+            *link = file->next_locked;
+            struct flock lock = lock_of_whole_file(F_UNLCK);
+            (void)fcntl(file->descriptor, F_SETLK, &lock);
+            break;
+        }
+    }
+    pthread_mutex_unlock(&locks_mutex);
+}
+
+static int64_t posix_file_lock_holder(struct os *os, struct os_file *file) {
+    (void)os;
+    struct stat status;
+    if (status_of(file, &status))
+        return 0;
+    pthread_mutex_lock(&locks_mutex);
+    bool here = locked_here(&status);
+    pthread_mutex_unlock(&locks_mutex);
+    return here ? getpid() : foreign_holder(file);
+}
+
+static int posix_path_kind(struct os *os, const char *path, enum os_path_kind *out_kind) {
+    (void)os;
+    struct stat status;
+    if (stat(path, &status) < 0) {
+        if (errno != ENOENT)
+            return errno;
+        *out_kind = OS_PATH_NONE;
+        return 0;
+    }
+    *out_kind = S_ISREG(status.st_mode) ? OS_PATH_FILE : S_ISDIR(status.st_mode) ? OS_PATH_DIRECTORY : OS_PATH_OTHER;
+    return 0;
+}
+
+static int posix_dir_create(struct os *os, const char *path) {
+    (void)os;
+    return mkdir(path, 0755) < 0 ? errno : 0;
+}
+
+static int posix_dir_list(struct os *os, const char *path, os_name_fn visit, void *user) {
+    (void)os;
+    DIR *directory = opendir(path);
+    if (!directory)
+        return errno;
+    int result = 0;
+    struct dirent *entry;
+    while (result == 0 && (errno = 0, entry = readdir(directory)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            result = visit(user, entry->d_name);
+    if (result == 0 && !entry)
+        result = errno;
+    closedir(directory);
+    return result;
+}
+
+static int posix_dir_sync(struct os *os, const char *path) {
+    (void)os;
+    int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0)
+        return errno;
+    int error = fsync(descriptor) < 0 ? errno : 0;
+    close(descriptor);
+    return error;
+}
+
+static int posix_path_rename(struct os *os, const char *from, const char *to) {
+    (void)os;
+    return rename(from, to) < 0 ? errno : 0;
+}
+
+static int posix_path_remove(struct os *os, const char *path) {
+    (void)os;
+    return unlink(path) < 0 ? errno : 0;
+}
+
+static int64_t posix_clock_us(struct os *os) {
+    (void)os;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static uint64_t posix_monotonic_us(struct os *os) {
+    (void)os;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static int posix_random(struct os *os, void *buffer, size_t size) {
+    (void)os;
+    uint8_t *to = buffer;
+    while (size > 0) {
+        ssize_t count;
+        RETRY_ON_SIGNAL(count, getrandom(to, size, 0));
+        if (count < 0)
+            return errno;
+        to += count;
+        size -= (size_t)count;
+    }
+    return 0;
+}
+
+static int64_t posix_process_id(struct os *os) {
+    (void)os;
+    return getpid();
+}
+
+struct posix_thread {
+    pthread_t thread;
+    void (*main)(void *user);
+    void *user;
+};
+
+static void *run_thread(void *argument) {
+    struct posix_thread *thread = argument;
+    thread->main(thread->user);
+    return NULL;
+}
+
+static int start_with_stack(struct posix_thread *thread, uint64_t stack_size) {
+    pthread_attr_t attributes;
+    int error = pthread_attr_init(&attributes);
+    if (error)
+        return error;
+    if (stack_size > 0) {
+        uint64_t least = (uint64_t)PTHREAD_STACK_MIN;
+        error = pthread_attr_setstacksize(&attributes, (size_t)(stack_size < least ? least : stack_size));
+    }
+    if (!error)
+        error = pthread_create(&thread->thread, &attributes, run_thread, thread);
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
+static int posix_thread_start(struct os *os, uint64_t stack_size, void (*main)(void *user), void *user,
+                              void **out_thread) {
+    (void)os;
+    struct posix_thread *thread = memory_allocate_zero(sizeof *thread);
+    if (!thread)
+        return ENOMEM;
+    thread->main = main;
+    thread->user = user;
+    int error = start_with_stack(thread, stack_size);
+    if (error) {
+        memory_free(thread);
+        return error;
+    }
+    *out_thread = thread;
+    return 0;
+}
+
+static void posix_thread_join(struct os *os, void *thread) {
+    (void)os;
+    struct posix_thread *joined = thread;
+    pthread_join(joined->thread, NULL);
+    memory_free(joined);
+}
+
+struct os *os_posix(void) {
+    static const struct os_methods methods = {
+        .file_open = posix_file_open,
+        .file_close = posix_file_close,
+        .file_read_at = posix_file_read_at,
+        .file_write_at = posix_file_write_at,
+        .file_size = posix_file_size,
+        .file_allocated = posix_file_allocated,
+        .file_truncate = posix_file_truncate,
+        .file_allocate = posix_file_allocate,
+        .file_sync = posix_file_sync,
+        .file_map = posix_file_map,
+        .file_unmap = posix_file_unmap,
+        .map_populate = posix_map_populate,
+        .file_lock = posix_file_lock,
+        .file_unlock = posix_file_unlock,
+        .file_lock_holder = posix_file_lock_holder,
+        .path_kind = posix_path_kind,
+        .dir_create = posix_dir_create,
+        .dir_list = posix_dir_list,
+        .dir_sync = posix_dir_sync,
+        .path_rename = posix_path_rename,
+        .path_remove = posix_path_remove,
+        .clock_us = posix_clock_us,
+        .monotonic_us = posix_monotonic_us,
+        .random = posix_random,
+        .process_id = posix_process_id,
+        .thread_start = posix_thread_start,
+        .thread_join = posix_thread_join,
+    };
+    static struct os instance = {.methods = &methods};
+    return &instance;
+}
