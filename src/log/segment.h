@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A segment file and its life: created, appended to, synced, sealed, mapped, closed. Knows bytes and offsets, not what
+ * events mean.
+ *
+ * Thread rule: a segment that is read only (sealed, or another process's) may be used from any thread. Of an active
+ * one, segment_begin_frame to segment_advance are called under the sequencer's lock; segment_sync may run beside them.
+ */
+#ifndef FBAT_LOG_SEGMENT_H
+#define FBAT_LOG_SEGMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <fbat/fbat.h>
+
+#include "format/segment_header.h"
+#include "os/os.h"
+
+enum segment_access {
+    SEGMENT_READ = 0, /* another process may be writing it */
+    SEGMENT_WRITE = 1 /* we hold the writer's lock */
+};
+
+struct segment {
+    struct os *os;
+    const char *dir;              /* borrowed from the store, which outlives the segment */
+    struct os_file *file;         /* NULL once sealed: a mapping needs no descriptor */
+    struct segment_header header; /* only segment_id and store_id count while header_state is not valid */
+    enum segment_header_state header_state;
+    enum segment_access access;
+    uint32_t salt;
+    uint8_t *map; /* read-only, or shared and writable while we append */
+    uint64_t map_bytes;
+    uint64_t file_bytes;    /* the file's size as last seen or set */
+    uint64_t end;           /* offset after the last frame; the sequencer's */
+    uint64_t populated_end; /* pages before this were made present for writing */
+    bool reserved;          /* blocks up to file_bytes are reserved: stores cannot fail */
+    bool sync_failed;       /* never synced again */
+    uint8_t *scratch;       /* frames that are written by pwrite are built here */
+    uint64_t scratch_bytes;
+    bool frame_in_scratch; /* between begin_frame and end_frame */
+};
+
+/* "DIR/000017.fbat" into out_path of LIMIT_PATH_BYTES. */
+void segment_path(const char *dir, uint64_t segment_id, char *out_path);
+
+/* The id in a segment's file name, 0 when the name is no segment's. */
+uint64_t segment_id_of_name(const char *name);
+
+/* Creates the file of a new segment, reserves its first blocks and makes header and name durable. capacity is the size
+ * that frames may reach. On failure nothing is left behind, as far as the system allows. */
+int segment_create(struct os *os, const char *dir, const struct segment_header *header, struct segment **out_segment,
+                   struct fbat_error *error);
+
+/* Opens and maps an existing segment, for reading. A header that is not valid is not an error here: see header_state.
+ * The file stays open until segment_forget_file. */
+int segment_open(struct os *os, const char *dir, uint64_t segment_id, const struct fbat_id *store_id,
+                 enum segment_access access, struct segment **out_segment, struct fbat_error *error);
+
+/* Makes an opened segment ready for appending at its end: writes again the frames from rewrite_from on (which may never
+ * have reached the disk), cuts all behind the end, makes it durable, and maps it writable. */
+int segment_resume(struct segment *segment, uint64_t rewrite_from, struct fbat_error *error);
+
+/* Where the next frame of `bytes` is to be built: in the mapping, or in a buffer when a sync follows at once (measured:
+ * pwrite + fdatasync takes half of store + fdatasync) or when blocks cannot be reserved. The frame must fit the
+ * capacity. FBAT_ERR_NO_SPACE and the like: nothing has changed. */
+int segment_begin_frame(struct segment *segment, uint64_t bytes, bool sync_follows, uint8_t **out_at,
+                        struct fbat_error *error);
+
+/* The frame is built: now it is in the page cache. On failure its place is cleared as far as possible. */
+int segment_end_frame(struct segment *segment, uint64_t bytes, struct fbat_error *error);
+
+/* Makes the frame part of the log: the next one goes behind it. */
+void segment_advance(struct segment *segment, uint64_t bytes);
+
+/* Clears a frame that must not come back after all, e.g. because its sync failed. Best effort. */
+void segment_scrub_frame(struct segment *segment);
+
+/* Makes all that was written durable. A second call after a failure answers the failure without a sync. */
+int segment_sync(struct segment *segment, enum os_sync_mode mode, struct fbat_error *error);
+
+/* Cuts the file to its last frame and makes it durable. */
+int segment_trim(struct segment *segment, struct fbat_error *error);
+
+/* Takes note of the file's current size (a reader following a writer). */
+int segment_refresh_size(struct segment *segment, struct fbat_error *error);
+
+/* Gives up the file descriptor; the mapping stays. */
+void segment_forget_file(struct segment *segment);
+
+/* Unmaps and frees. NULL is accepted. */
+void segment_close(struct segment *segment);
+
+#endif
