@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Growth and insertion of slot tables; lookups are inline in the header. */
+#include "index/slots.h"
+
+#include <stddef.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+
+enum { FIRST_SIZE = 1024 };
+
+static struct slots_table *allocate_table(uint64_t size) {
+    struct slots_table *table = memory_allocate_zero(sizeof *table + (size_t)size * sizeof(uint32_t));
+    if (!table)
+        return NULL;
+    table->writable = (_Atomic uint32_t *)(table + 1);
+    table->numbers = table->writable;
+    table->size = size;
+    return table;
+}
+
+bool slots_init(struct slots *slots) {
+    struct slots_table *table = allocate_table(FIRST_SIZE);
+    if (!table)
+        return false;
+    atomic_init(&slots->table, table);
+    slots->used = 0;
+    slots->memory_bytes = sizeof *table + FIRST_SIZE * sizeof(uint32_t);
+    return true;
+}
+
+bool slots_init_mapped(struct slots *slots, const void *numbers, uint64_t size) {
+    struct slots_table *table = memory_allocate_zero(sizeof *table);
+    if (!table)
+        return false;
+    table->numbers = numbers;
+    table->size = size;
+    atomic_init(&slots->table, table);
+    slots->used = 0;
+    slots->memory_bytes = sizeof *table;
+    return true;
+}
+
+void slots_deinit(struct slots *slots) {
+    struct slots_table *table = atomic_load_explicit(&slots->table, memory_order_relaxed);
+    while (table) {
+        struct slots_table *older = table->older;
+        memory_free(table);
+        table = older;
+    }
+    atomic_store_explicit(&slots->table, NULL, memory_order_relaxed);
+}
+
+static void place(struct slots_table *table, uint64_t hash, uint32_t number) {
+    uint64_t mask = table->size - 1, at = hash & mask;
+    while (atomic_load_explicit(&table->writable[at], memory_order_relaxed) != 0)
+        at = (at + 1) & mask;
+    atomic_store_explicit(&table->writable[at], number, memory_order_release);
+}
+
+bool slots_reserve(struct slots *slots, uint64_t more, slots_hash_fn hash_of, const void *user) {
+    struct slots_table *table = atomic_load_explicit(&slots->table, memory_order_relaxed);
+    uint64_t size = table->size;
+    while ((slots->used + more) * 2 > size)
+        size *= 2;
+    if (size == table->size)
+        return true;
+    struct slots_table *larger = allocate_table(size);
+    if (!larger)
+        return false;
+    for (uint64_t at = 0; at < table->size; at++) {
+        uint32_t number = atomic_load_explicit(&table->numbers[at], memory_order_relaxed);
+        if (number != 0)
+            place(larger, hash_of(user, number), number);
+    }
+    larger->older = table;
+    slots->memory_bytes += sizeof *larger + size * sizeof(uint32_t);
+    atomic_store_explicit(&slots->table, larger, memory_order_release);
+    return true;
+}
+
+void slots_add(struct slots *slots, uint64_t hash, uint32_t number) {
+    struct slots_table *table = atomic_load_explicit(&slots->table, memory_order_relaxed);
+    FBAT_ASSERT(number != 0 && table->writable && (slots->used + 1) * 2 <= table->size); /* I1 */
+    place(table, hash, number);
+    slots->used++;
+}
+
+void slots_remove_last(struct slots *slots, uint64_t hash, uint32_t number) {
+    struct slots_table *table = atomic_load_explicit(&slots->table, memory_order_relaxed);
+    uint64_t mask = table->size - 1, at = hash & mask;
+    while (atomic_load_explicit(&table->writable[at], memory_order_relaxed) != number)
+        at = (at + 1) & mask;
+    atomic_store_explicit(&table->writable[at], 0, memory_order_relaxed);
+    slots->used--;
+}
