@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Deciding about an append: keys, expectations, numbers. Nothing here changes the store: it fills the drafts, or fails
+ * and leaves all as it was.
+ *
+ * Order of decisions for each item: its key (known with equal content: the original receipt; known otherwise: an
+ * error), its expected revision against the stream as the items before it leave it, then its sequence, revision and id.
+ * A retry therefore succeeds even if the stream has moved on since.
+ *
+ * I1: when draft_append fails, or answers FBAT_END, no head was added.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/id.h"
+#include "base/limits.h"
+#include "write/sequencer.h"
+
+/* Names the item in the error when the caller gave a batch. */
+static int fail_item(struct fbat_error *error, int status, uint32_t item, bool is_batch) {
+    if (error && is_batch) {
+        char text[sizeof error->message];
+        memcpy(text, error->message, sizeof text);
+        int used = snprintf(error->message, sizeof error->message, "item %u: ", item);
+        snprintf(error->message + used, sizeof error->message - (size_t)used, "%.*s",
+                 (int)(sizeof text - 1 - (size_t)used), text);
+        error->item = item;
+    }
+    return status;
+}
+
+/* ---- keys ---- */
+
+static bool slices_equal(struct fbat_slice a, struct fbat_slice b) {
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+static bool tags_equal(const struct fbat_new_event *event, struct fbat_slice encoded) {
+    size_t offset = 0;
+    struct fbat_slice tag;
+    for (size_t index = 0; index < event->tag_count; index++)
+        if (!tags_next(encoded, &offset, &tag) || !slices_equal(tag, event->tags[index]))
+            return false;
+    return offset == encoded.size;
+}
+
+static bool headers_equal(const struct fbat_new_event *event, struct fbat_slice encoded) {
+    size_t offset = 0;
+    struct fbat_header header;
+    for (size_t index = 0; index < event->header_count; index++)
+        if (!headers_next(encoded, &offset, &header) || !slices_equal(header.name, event->headers[index].name) ||
+            !slices_equal(header.value, event->headers[index].value))
+            return false;
+    return offset == encoded.size;
+}
+
+/* NULL, or what about the event differs from the one that has its key. */
+static const char *find_difference(const struct fbat_new_event *event, const struct fbat_id *causation,
+                                   const struct fbat_event *known) {
+    const struct fbat_id *correlation = fbat_id_is_none(&event->correlation) ? &event->id : &event->correlation;
+    if (!slices_equal(event->scope, known->scope) || !slices_equal(event->entity, known->entity))
+        return "stream";
+    if (event->kind != known->kind)
+        return "kind";
+    if (event->payload_type != known->payload_type || !slices_equal(event->payload, known->payload))
+        return "payload";
+    if (!headers_equal(event, known->headers))
+        return "headers";
+    if (!tags_equal(event, known->tags))
+        return "tags";
+    if (event->has_event_time && event->event_time_us != known->event_time_us)
+        return "event time";
+    if (!id_equal(correlation, &known->correlation))
+        return "correlation";
+    return id_equal(causation, &known->causation) ? NULL : "causation";
+}
+
+static int check_known(const struct fbat_new_event *event, const struct draft *draft, struct fbat_error *error) {
+    struct fbat_event known;
+    FBAT_TRY(segment_index_view(draft->known_index, draft->known_position, &known, error));
+    const char *difference = find_difference(event, &draft->causation, &known);
+    if (!difference)
+        return FBAT_OK;
+    char text[FBAT_ID_TEXT_SIZE];
+    fbat_id_format(&event->id, text);
+    error_set(error, FBAT_ERR_IDEMPOTENCY_CONFLICT,
+              "the id %s is in the store already, at sequence %" PRIu64 ", with another %s; give a new event a new id",
+              text, known.sequence, difference);
+    if (error)
+        error->sequence = known.sequence;
+    return FBAT_ERR_IDEMPOTENCY_CONFLICT;
+}
+
+/* Adds an item's key to the batch's table; false when an item before has it. */
+static bool add_key(struct sequencer *sequencer, uint32_t item) {
+    const struct draft *drafts = sequencer->drafts;
+    uint32_t mask = sequencer->key_slots_size - 1, at = (uint32_t)drafts[item].id_hash & mask;
+    for (; sequencer->key_slots[at] != 0; at = (at + 1) & mask)
+        if (id_equal(&drafts[sequencer->key_slots[at] - 1].id, &drafts[item].id))
+            return false;
+    sequencer->key_slots[at] = item + 1;
+    return true;
+}
+
+static int draft_key(struct sequencer *sequencer, const struct segment_list *list, const struct fbat_new_event *event,
+                     uint32_t item, bool is_batch, struct fbat_error *error) {
+    struct draft *draft = &sequencer->drafts[item];
+    draft->id = event->id;
+    draft->known_index = NULL;
+    if (fbat_id_is_none(&event->id))
+        return FBAT_OK;
+    draft->id_hash = segment_index_id_hash(&event->id);
+    if (is_batch && !add_key(sequencer, item)) {
+        error_set(error, FBAT_ERR_IDEMPOTENCY_CONFLICT, "its id is also that of an item before it in the batch");
+        return fail_item(error, FBAT_ERR_IDEMPOTENCY_CONFLICT, item, is_batch);
+    }
+    if (!segment_list_find_id(list, sequencer->last_sequence, &event->id, draft->id_hash, &draft->known_index,
+                              &draft->known_position))
+        return FBAT_OK;
+    int status = check_known(event, draft, error);
+    return status < 0 ? fail_item(error, status, item, is_batch) : FBAT_OK;
+}
+
+/* Causation by reference needs the id of an item before, so an item that is referred to gets its id here. */
+static int draft_causation(struct sequencer *sequencer, const struct fbat_new_event *event, uint32_t item,
+                           struct fbat_error *error) {
+    struct draft *draft = &sequencer->drafts[item];
+    draft->causation = event->causation;
+    if (event->causation_item == 0)
+        return FBAT_OK;
+    struct draft *cause = &sequencer->drafts[event->causation_item - 1];
+    if (fbat_id_is_none(&cause->id)) {
+        FBAT_TRY(sequencer_make_id(sequencer, &cause->id, error));
+        cause->id_made = true;
+    }
+    draft->causation = cause->id;
+    return FBAT_OK;
+}
+
+/* Keys of all items: how many are known. */
+static int draft_keys(struct sequencer *sequencer, const struct fbat_new_event *events, uint32_t count, bool is_batch,
+                      uint32_t *out_known, struct fbat_error *error) {
+    struct segment_list *list = directory_acquire(sequencer->directory);
+    int status = FBAT_OK;
+    uint32_t known = 0, first_known = 0, first_new = count;
+    if (is_batch)
+        memset(sequencer->key_slots, 0, sequencer->key_slots_size * sizeof *sequencer->key_slots);
+    for (uint32_t item = 0; item < count && status == FBAT_OK; item++) {
+        sequencer->drafts[item].id_made = false;
+        status = draft_causation(sequencer, &events[item], item, error);
+        if (status == FBAT_OK)
+            status = draft_key(sequencer, list, &events[item], item, is_batch, error);
+        if (status == FBAT_OK && sequencer->drafts[item].known_index)
+            first_known = known++ == 0 ? item : first_known;
+        else
+            first_new = first_new == count ? item : first_new;
+    }
+    /* The indexes stay alive: they are in the directory's list, which only changes under the lock we hold. */
+    segment_list_release(list);
+    if (status == FBAT_OK && known > 0 && known < count) {
+        error_set(error, FBAT_ERR_IDEMPOTENCY_PARTIAL,
+                  "its id is in the store already, but that of item %u is not; append the new items alone", first_new);
+        return fail_item(error, FBAT_ERR_IDEMPOTENCY_PARTIAL, first_known, is_batch);
+    }
+    *out_known = known;
+    return status;
+}
+
+/* ---- streams ---- */
+
+static bool expectation_holds(const struct fbat_new_event *event, uint64_t revision) {
+    switch (event->expect) {
+    case FBAT_EXPECT_NONE: return revision == 0;
+    case FBAT_EXPECT_EXISTS: return revision > 0;
+    case FBAT_EXPECT_REVISION: return revision == event->expected_revision;
+    case FBAT_EXPECT_ANY: break;
+    }
+    return true;
+}
+
+static int fail_expectation(const struct fbat_new_event *event, uint64_t actual, struct fbat_error *error) {
+    uint64_t expected = event->expect == FBAT_EXPECT_REVISION ? event->expected_revision : 0;
+    const char *wanted = event->expect == FBAT_EXPECT_EXISTS ? "expected to exist" : "expected at revision";
+    char number[32] = "";
+    if (event->expect != FBAT_EXPECT_EXISTS)
+        snprintf(number, sizeof number, " %" PRIu64, expected);
+    error_set(error, FBAT_ERR_REVISION,
+              "the stream %.*s in %.*s was %s%s, but is at %" PRIu64 "; read it and decide anew",
+              (int)(event->entity.size < 80 ? event->entity.size : 80), (const char *)event->entity.data,
+              (int)(event->scope.size < 80 ? event->scope.size : 80), (const char *)event->scope.data, wanted, number,
+              actual);
+    if (error) {
+        error->expected_revision = expected;
+        error->actual_revision = actual;
+    }
+    return FBAT_ERR_REVISION;
+}
+
+/* Revision and predecessor of an item, the items before it counted in. */
+static int draft_stream(struct sequencer *sequencer, const struct fbat_new_event *event, uint32_t item,
+                        struct fbat_error *error) {
+    struct draft *draft = &sequencer->drafts[item];
+    uint64_t name_hash = hash_stream(event->scope.data, event->scope.size, event->entity.data, event->entity.size);
+    struct stream_head *head = streams_find_or_add(&sequencer->streams, name_hash, event->scope, event->entity);
+    if (!head)
+        return error_set_no_memory(error);
+    bool seen = head->draft_epoch == sequencer->append_epoch;
+    uint64_t revision = seen ? head->draft_revision : head->revision;
+    if (!expectation_holds(event, revision))
+        return fail_expectation(event, revision, error);
+    draft->head = head;
+    draft->previous_item = seen ? head->draft_item + 1 : 0;
+    draft->revision = revision + 1;
+    head->draft_epoch = sequencer->append_epoch;
+    head->draft_revision = draft->revision;
+    head->draft_item = item;
+    return FBAT_OK;
+}
+
+static int draft_item(struct sequencer *sequencer, const struct fbat_new_event *event, uint32_t item,
+                      struct fbat_error *error) {
+    struct draft *draft = &sequencer->drafts[item];
+    FBAT_TRY(draft_stream(sequencer, event, item, error));
+    draft->sequence = sequencer->last_sequence + 1 + item;
+    if (fbat_id_is_none(&draft->id)) {
+        FBAT_TRY(sequencer_make_id(sequencer, &draft->id, error));
+        draft->id_made = true;
+    }
+    if (!tags_measure(event->tags, event->tag_count, &draft->tags_bytes) ||
+        !headers_measure(event->headers, event->header_count, &draft->headers_bytes))
+        return error_set(error, FBAT_ERR_ARGUMENT, "the tags or headers changed during the call");
+    draft->bytes = record_bytes(event->scope.size, event->entity.size, draft->tags_bytes, draft->headers_bytes,
+                                event->payload.size);
+    return FBAT_OK;
+}
+
+int draft_append(struct sequencer *sequencer, const struct fbat_new_event *events, uint32_t count, bool is_batch,
+                 struct fbat_error *error) {
+    uint32_t known, heads_before = sequencer->streams.count;
+    sequencer->append_epoch++;
+    FBAT_TRY(draft_keys(sequencer, events, count, is_batch, &known, error));
+    if (known == count)
+        return FBAT_END;
+    for (uint32_t item = 0; item < count; item++) {
+        int status = draft_item(sequencer, &events[item], item, error);
+        if (status < 0) {
+            streams_forget(&sequencer->streams, heads_before);
+            return fail_item(error, status, item, is_batch);
+        }
+    }
+    return FBAT_OK;
+}
