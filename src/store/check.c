@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Verifying a store from its bytes alone.
+ *
+ * For each segment: header; frames one after the other (checksum, sequence); records (format, revision, chain, hash,
+ * time, id); what stands behind the frames; and the footer against an index built from the frames. Behind a damaged
+ * place the walk goes on at the next intact frame, and what is missing is reported once: after a gap, a stream's next
+ * event is taken as it is, as long as its revision goes up.
+ *
+ * Memory: one stream head per stream, and the index of one segment, plus the mapped footers of the ones before.
+ *
+ * Beside a writer, all up to what was visible at the start is verified; what lies behind is none of our business.
+ *
+ * Thread rule: one thread per run.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/id.h"
+#include "base/memory.h"
+#include "index/streams.h"
+#include "log/scan.h"
+#include "store/store.h"
+
+struct check_run {
+    struct os *os;
+    const char *dir;
+    const struct fbat_check_options *options;
+    struct fbat_check_report report;
+    struct store_meta meta;
+    struct live live;
+    struct os_file *lock_file;
+    bool bounded; /* a writer is at work: up to live.visible_sequence */
+    bool stopped; /* by a callback */
+    uint64_t bytes_total;
+    struct sha256 sha;
+    struct streams streams;
+    uint64_t gap_epoch; /* grows with each gap; a head's draft_epoch says up to which one its place is known */
+    uint64_t expected;  /* next sequence */
+    int64_t last_recorded_us;
+    uint8_t last_hash[SHA256_BYTES];
+    bool last_hash_known;
+    struct segment_list *done; /* indexes of the segments before, for looking up ids */
+
+    /* of the segment under way */
+    struct segment *segment;
+    struct segment_index *index;
+    bool is_last;
+};
+
+/* ---- findings ---- */
+
+static void report_place(struct check_run *run, enum fbat_finding_kind kind, bool damage, uint64_t offset,
+                         uint64_t sequence, const char *format, ...) __attribute__((format(printf, 6, 7)));
+
+static void report_place(struct check_run *run, enum fbat_finding_kind kind, bool damage, uint64_t offset,
+                         uint64_t sequence, const char *format, ...) {
+    char message[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    const struct fbat_finding finding = {
+        .kind = kind,
+        .damage = damage,
+        .segment_id = run->segment ? run->segment->header.segment_id : 0,
+        .offset = offset,
+        .sequence = sequence,
+        .message = message,
+    };
+    run->report.findings += damage;
+    run->report.remarks += !damage;
+    if (run->options->finding && run->options->finding(run->options->user, &finding) != 0)
+        run->stopped = true;
+}
+
+static void report_progress(struct check_run *run, uint64_t offset) {
+    if (run->options->progress &&
+        run->options->progress(run->options->user, run->report.bytes + offset, run->bytes_total) != 0)
+        run->stopped = true;
+}
+
+/* ---- one event ---- */
+
+/* After a gap the place of a stream is unknown until its next event. */
+static void check_place_in_stream(struct check_run *run, struct stream_head *head, const struct fbat_event *event,
+                                  uint64_t offset) {
+    bool known = head->draft_epoch == run->gap_epoch || run->gap_epoch == 0;
+    if (known ? event->revision != head->revision + 1 : event->revision <= head->revision)
+        report_place(run, FBAT_FINDING_REVISION, true, offset, event->sequence,
+                     "revision %" PRIu64 " where %" PRIu64 " was expected", event->revision, head->revision + 1);
+    else if (known && memcmp(event->previous_hash, head->last_hash, SHA256_BYTES) != 0)
+        report_place(run, FBAT_FINDING_CHAIN, true, offset, event->sequence,
+                     "revision %" PRIu64 " does not follow the hash of the event before it in its stream",
+                     event->revision);
+    head->revision = event->revision;
+    head->draft_epoch = run->gap_epoch;
+    memcpy(head->last_hash, event->hash, SHA256_BYTES);
+}
+
+static int check_stream(struct check_run *run, const struct fbat_event *event, uint64_t offset,
+                        struct fbat_error *error) {
+    uint64_t name_hash = hash_stream(event->scope.data, event->scope.size, event->entity.data, event->entity.size);
+    struct stream_head *head = streams_find_or_add(&run->streams, name_hash, event->scope, event->entity);
+    if (!head)
+        return error_set_no_memory(error);
+    check_place_in_stream(run, head, event, offset);
+    return FBAT_OK;
+}
+
+static void check_id(struct check_run *run, const struct fbat_event *event, uint64_t offset) {
+    struct segment_index *index = NULL;
+    uint32_t position;
+    uint64_t id_hash = segment_index_id_hash(&event->id);
+    bool twice =
+        run->index && segment_index_find_id(run->index, run->index->rows_added, id_hash, &event->id, &position);
+    if (twice)
+        index = run->index;
+    else
+        twice = segment_list_find_id(run->done, UINT64_MAX, &event->id, id_hash, &index, &position);
+    if (twice)
+        report_place(run, FBAT_FINDING_ID, true, offset, event->sequence,
+                     "its id is also that of the event at sequence %" PRIu64,
+                     segment_index_row(index, position)->sequence);
+    if (fbat_id_is_none(&event->id))
+        report_place(run, FBAT_FINDING_RECORD, true, offset, event->sequence, "the event has no id");
+}
+
+static int check_event(struct check_run *run, const uint8_t *at, const struct record_sizes *sizes, uint64_t sequence,
+                       uint64_t offset, struct fbat_error *error) {
+    struct fbat_event event;
+    record_view(at, sizes, sequence, &event);
+    const char *fault = record_find_fault(at, sizes);
+    if (fault)
+        report_place(run, FBAT_FINDING_RECORD, true, offset, sequence, "%s", fault);
+    uint8_t hash[SHA256_BYTES];
+    record_hash(&run->sha, sequence, at, sizes, hash);
+    if (memcmp(hash, event.hash, sizeof hash) != 0)
+        report_place(run, FBAT_FINDING_HASH, true, offset, sequence, "the hash is not that of the event's fields");
+    if (event.recorded_us < run->last_recorded_us)
+        report_place(run, FBAT_FINDING_RECORD, true, offset, sequence, "the recorded time goes back");
+    run->last_recorded_us = event.recorded_us;
+    memcpy(run->last_hash, event.hash, sizeof run->last_hash);
+    run->last_hash_known = true;
+    run->report.events++;
+    check_id(run, &event, offset);
+    return check_stream(run, &event, offset, error);
+}
+
+/* ---- one frame ---- */
+
+/* The frame's sequence against the one expected: false when the frame must not be taken. */
+static bool check_order(struct check_run *run, const struct frame *frame, uint64_t offset) {
+    if (frame->first_sequence < run->expected) {
+        report_place(run, FBAT_FINDING_SEQUENCE, true, offset, frame->first_sequence,
+                     "a frame is repeated or out of order: sequence %" PRIu64 " where %" PRIu64 " was expected",
+                     frame->first_sequence, run->expected);
+        return false;
+    }
+    if (frame->first_sequence > run->expected) {
+        report_place(run, FBAT_FINDING_SEQUENCE, true, offset, run->expected,
+                     "sequences %" PRIu64 " to %" PRIu64 " are missing", run->expected, frame->first_sequence - 1);
+        run->expected = frame->first_sequence;
+        run->gap_epoch++;
+    }
+    return true;
+}
+
+static int check_records(struct check_run *run, const struct frame *frame, const uint8_t *bytes, uint64_t offset,
+                         struct fbat_error *error) {
+    FBAT_TRY(segment_index_reserve(run->index, frame->event_count, error));
+    uint64_t place = FRAME_HEADER_BYTES;
+    for (uint32_t item = 0; item < frame->event_count; item++) {
+        struct record_sizes sizes;
+        const uint8_t *at = bytes + place;
+        uint64_t sequence = frame->first_sequence + item;
+        if (!record_measure(at, frame->frame_bytes - place, &sizes) ||
+            load_u32(at + RECORD_SEQUENCE_OFFSET_AT) != item) {
+            report_place(run, FBAT_FINDING_RECORD, true, offset + place, sequence,
+                         "the records of the frame do not fit it");
+            return FBAT_OK;
+        }
+        FBAT_TRY(check_event(run, at, &sizes, sequence, offset + place, error));
+        segment_index_add(run->index, at, &sizes, sequence, offset + place, offset, SEGMENT_INDEX_NONE);
+        segment_index_publish(run->index);
+        place += sizes.total;
+    }
+    if (place != frame->frame_bytes)
+        report_place(run, FBAT_FINDING_RECORD, true, offset + place, frame->first_sequence,
+                     "bytes follow the last record of the frame");
+    return FBAT_OK;
+}
+
+static int check_frame(struct check_run *run, const struct frame *frame, const uint8_t *bytes, uint64_t offset,
+                       struct fbat_error *error) {
+    run->report.frames++;
+    if (!check_order(run, frame, offset))
+        return FBAT_OK;
+    FBAT_TRY(check_records(run, frame, bytes, offset, error));
+    run->expected = frame->first_sequence + frame->event_count;
+    if ((run->report.frames & 1023) == 0)
+        report_progress(run, offset);
+    return FBAT_OK;
+}
+
+/* ---- behind the frames ---- */
+
+/* The place of damage is where intact frames end and, further on, go on. */
+static int check_broken_place(struct check_run *run, struct scan *scan, bool *out_goes_on, struct fbat_error *error) {
+    uint64_t offset = scan->offset, found_offset = 0;
+    struct frame frame;
+    FBAT_TRY(scan_search(scan, 0, out_goes_on, &found_offset, &frame, error));
+    if (*out_goes_on) {
+        report_place(run, FBAT_FINDING_FRAME, true, offset, run->expected,
+                     "%" PRIu64 " bytes are not a valid frame; the log goes on at offset %" PRIu64,
+                     found_offset - offset, found_offset);
+        scan->offset = found_offset;
+    } else {
+        scan->offset = offset;
+    }
+    return FBAT_OK;
+}
+
+/* All frames of the segment. Afterwards scan->offset is where they end. */
+static int check_frames(struct check_run *run, struct scan *scan, struct fbat_error *error) {
+    bool goes_on = true;
+    while (goes_on && !run->stopped) {
+        enum frame_state state;
+        struct frame frame;
+        const uint8_t *bytes;
+        if (run->bounded && run->expected > run->live.visible_sequence)
+            return FBAT_OK;
+        FBAT_TRY(scan_look(scan, &state, &frame, &bytes, error));
+        if (state == FRAME_VALID) {
+            FBAT_TRY(check_frame(run, &frame, bytes, scan->offset, error));
+            scan->offset += frame.frame_bytes;
+        } else {
+            FBAT_TRY(check_broken_place(run, scan, &goes_on, error));
+        }
+    }
+    return FBAT_OK;
+}
+
+static bool closed_cleanly(const struct check_run *run) {
+    return run->live.state == LIVE_CLOSED;
+}
+
+/* Bytes behind the last frame of a segment without a footer. */
+static int check_rest(struct check_run *run, struct scan *scan, const char *footer_fault, struct fbat_error *error) {
+    uint64_t offset = scan->offset;
+    bool bytes_follow;
+    FBAT_TRY(scan_find_bytes(scan, &bytes_follow, error));
+    if (!run->is_last) {
+        bool damage = bytes_follow || run->segment->file_bytes > offset;
+        report_place(run, FBAT_FINDING_FOOTER, damage, offset, 0,
+                     "the segment has no valid footer (%s); opening the store for writing makes it again",
+                     footer_fault);
+        return FBAT_OK;
+    }
+    if (bytes_follow && (closed_cleanly(run) || run->live.state == LIVE_UNKNOWN))
+        report_place(run, FBAT_FINDING_FRAME, true, offset, run->expected,
+                     "%" PRIu64 " bytes behind the last intact frame are not a frame",
+                     run->segment->file_bytes - offset);
+    else if (bytes_follow)
+        report_place(run, FBAT_FINDING_TORN, false, offset, run->expected,
+                     "a torn tail: the writer died here, and the next opening for writing drops it");
+    else if (closed_cleanly(run) && run->live.segment_id == run->segment->header.segment_id &&
+             run->segment->file_bytes != run->live.end)
+        report_place(run, FBAT_FINDING_TAIL, true, offset, run->expected,
+                     "the segment was closed with %" PRIu64 " bytes and has %" PRIu64, run->live.end,
+                     run->segment->file_bytes);
+    return FBAT_OK;
+}
+
+/* ---- the footer ---- */
+
+static bool rows_equal(const struct segment_index *a, const struct segment_index *b, uint32_t *out_position) {
+    for (uint32_t position = 0; position < a->rows_added; position++)
+        if (memcmp(segment_index_row(a, position), segment_index_row(b, position), sizeof(struct footer_row)) != 0) {
+            *out_position = position;
+            return false;
+        }
+    return true;
+}
+
+static bool streams_equal(const struct segment_index *a, const struct segment_index *b) {
+    for (uint32_t stream = 0; stream < a->streams_added; stream++)
+        if (memcmp(segment_index_stream(a, stream), segment_index_stream(b, stream), sizeof(struct footer_stream)) != 0)
+            return false;
+    return true;
+}
+
+static bool slots_lead_to(const struct segment_index *footer, uint32_t position) {
+    const struct footer_row *row = segment_index_row(footer, position);
+    struct slots_probe probe = slots_first(&footer->id_slots, row->id_hash);
+    uint32_t number;
+    while ((number = slots_next(&probe)) != 0)
+        if (number == position + 1)
+            return true;
+    return false;
+}
+
+static bool stream_slots_lead_to(const struct segment_index *footer, uint32_t stream) {
+    struct slots_probe probe = slots_first(&footer->stream_slots, segment_index_stream(footer, stream)->name_hash);
+    uint32_t number;
+    while ((number = slots_next(&probe)) != 0)
+        if (number == stream + 1)
+            return true;
+    return false;
+}
+
+static void report_footer(struct check_run *run, uint64_t sequence, const char *what) {
+    report_place(run, FBAT_FINDING_FOOTER, true, run->index->summary.frames_end, sequence, "the footer's %s", what);
+}
+
+/* id_made may come from a segment before, which the frames of this one do not tell. */
+static bool summaries_equal(const struct segment_summary *frames, const struct segment_summary *footer) {
+    struct segment_summary expected = *frames;
+    expected.id_made = footer->id_made;
+    return memcmp(&expected, footer, sizeof expected) == 0;
+}
+
+static void check_footer(struct check_run *run, const struct segment_index *footer) {
+    const struct segment_index *frames = run->index;
+    uint32_t position;
+    run->report.footers++;
+    if (frames->rows_added != footer->rows_added || frames->streams_added != footer->streams_added ||
+        !summaries_equal(&frames->summary, &footer->summary)) {
+        report_footer(run, 0, "summary does not say what the frames say");
+        return;
+    }
+    if (!rows_equal(frames, footer, &position))
+        report_footer(run, segment_index_row(frames, position)->sequence, "row is not what the frame says");
+    if (!streams_equal(frames, footer))
+        report_footer(run, 0, "stream table does not say what the frames say");
+    for (position = 0; position < footer->rows_added; position++)
+        if (!slots_lead_to(footer, position)) {
+            report_footer(run, segment_index_row(frames, position)->sequence, "id table does not lead to an event");
+            break;
+        }
+    for (uint32_t stream = 0; stream < footer->streams_added; stream++)
+        if (!stream_slots_lead_to(footer, stream)) {
+            report_footer(run, 0, "stream table does not lead to a stream");
+            break;
+        }
+}
+
+/* ---- one segment ---- */
+
+static void check_header(struct check_run *run) {
+    const struct segment_header *header = &run->segment->header;
+    if (run->segment->header_state == SEGMENT_HEADER_BROKEN) {
+        bool unfinished =
+            run->is_last && run->live.state == LIVE_OPEN && run->segment->file_bytes <= SEGMENT_HEADER_BYTES;
+        report_place(run, FBAT_FINDING_SEGMENT, !unfinished, 0, run->expected, "the segment's header is damaged");
+        run->gap_epoch++;
+        return;
+    }
+    if (header->first_sequence != run->expected) {
+        report_place(run, FBAT_FINDING_SEQUENCE, true, 0, run->expected,
+                     "the segment starts at sequence %" PRIu64 " where %" PRIu64 " was expected",
+                     header->first_sequence, run->expected);
+        run->gap_epoch++;
+        if (header->first_sequence > run->expected)
+            run->expected = header->first_sequence;
+    } else if (run->last_hash_known && memcmp(header->last_hash, run->last_hash, SHA256_BYTES) != 0) {
+        report_place(run, FBAT_FINDING_CHAIN, true, 0, run->expected,
+                     "the segment does not follow the hash of the last event before it");
+    }
+}
+
+/* Frames first, then the footer against them. The footer's index, where it is valid, is kept for the segments to come,
+ * else the one built from the frames. */
+static int check_contents(struct check_run *run, struct fbat_error *error) {
+    const char *fault = "no trailer";
+    struct segment_index *footer = NULL;
+    struct fbat_error ignored;
+    struct segment *mapped = NULL;
+    FBAT_TRY(segment_open(run->os, run->dir, run->segment->header.segment_id, &run->meta.store_id, SEGMENT_READ,
+                          &mapped, error));
+    if (segment_index_open_footer(mapped, &footer, &fault, &ignored) < 0)
+        segment_close(mapped);
+    else
+        segment_forget_file(mapped);
+    struct scan scan;
+    scan_init(&scan, run->segment, SEGMENT_HEADER_BYTES);
+    /* Frames end where the footer says, so that its bytes are not searched for frames. */
+    uint64_t file_bytes = run->segment->file_bytes;
+    if (footer)
+        run->segment->file_bytes = footer->summary.frames_end;
+    int status = check_frames(run, &scan, error);
+    if (footer && status == FBAT_OK && !run->stopped && scan.offset != footer->summary.frames_end)
+        report_place(run, FBAT_FINDING_FRAME, true, scan.offset, run->expected,
+                     "the frames end before the place that the footer names");
+    run->segment->file_bytes = file_bytes;
+    bool beyond = run->bounded && run->expected > run->live.visible_sequence;
+    if (status == FBAT_OK && !run->stopped && footer && !beyond)
+        check_footer(run, footer);
+    else if (status == FBAT_OK && !run->stopped && !footer && !beyond)
+        status = check_rest(run, &scan, fault, error);
+    scan_deinit(&scan);
+    run->report.bytes += file_bytes;
+    segment_forget_file(run->segment);
+    if (footer) {
+        segment_index_release(run->index); /* and the segment */
+        run->index = footer;
+    }
+    return status;
+}
+
+static int keep_index(struct check_run *run, struct fbat_error *error) {
+    struct segment_list *list =
+        memory_resize(run->done, sizeof *list + (run->done->count + 1) * sizeof list->indexes[0]);
+    if (!list)
+        return error_set_no_memory(error);
+    run->done = list;
+    list->indexes[list->count++] = run->index;
+    run->index = NULL;
+    return FBAT_OK;
+}
+
+static int check_segment(struct check_run *run, uint64_t segment_id, bool is_last, struct fbat_error *error) {
+    FBAT_TRY(segment_open(run->os, run->dir, segment_id, &run->meta.store_id, SEGMENT_READ, &run->segment, error));
+    int status = segment_index_create(run->segment, &run->index, error);
+    if (status < 0) {
+        run->segment = NULL;
+        return status;
+    }
+    run->is_last = is_last;
+    run->report.segments++;
+    if (run->segment->header_state == SEGMENT_HEADER_NEWER)
+        return error_set(error, FBAT_ERR_VERSION, "segment %" PRIu64 " was written by a newer version of fbat",
+                         segment_id);
+    check_header(run);
+    status = check_contents(run, error);
+    run->segment = NULL; /* its index owned it */
+    if (status == FBAT_OK)
+        status = keep_index(run, error);
+    report_progress(run, 0);
+    return status;
+}
+
+/* ---- the store ---- */
+
+static int measure_all(struct check_run *run, const uint64_t *ids, size_t count, struct fbat_error *error) {
+    for (size_t at = 0; at < count; at++) {
+        char path[LIMIT_PATH_BYTES];
+        segment_path(run->dir, ids[at], path);
+        struct os_file *file;
+        uint64_t size = 0;
+        int os_errno = run->os->methods->file_open(run->os, path, OS_OPEN_READ, &file);
+        if (!os_errno) {
+            os_errno = run->os->methods->file_size(run->os, file, &size);
+            run->os->methods->file_close(run->os, file);
+        }
+        if (os_errno)
+            return error_set_os(error, os_errno, "open", path);
+        run->bytes_total += size;
+    }
+    return FBAT_OK;
+}
+
+static int check_segments(struct check_run *run, const uint64_t *ids, size_t count, struct fbat_error *error) {
+    FBAT_TRY(measure_all(run, ids, count, error));
+    for (size_t at = 0; at < count && !run->stopped; at++) {
+        uint64_t wanted = at == 0 ? 1 : ids[at - 1] + 1;
+        if (ids[at] != wanted)
+            report_place(run, FBAT_FINDING_SEGMENT, true, 0, run->expected,
+                         "segment files %" PRIu64 " to %" PRIu64 " are missing", wanted, ids[at] - 1);
+        if (run->bounded && run->expected > run->live.visible_sequence)
+            break;
+        FBAT_TRY(check_segment(run, ids[at], at + 1 == count, error));
+    }
+    uint64_t known = run->live.durable_sequence;
+    if (!run->stopped && run->live.state != LIVE_UNKNOWN && known >= run->expected)
+        report_place(run, FBAT_FINDING_TAIL, true, 0, run->expected,
+                     "the log ends at sequence %" PRIu64 ", but everything up to %" PRIu64 " was durable",
+                     run->expected - 1, known);
+    return FBAT_OK;
+}
+
+static int check_meta(struct check_run *run, bool *out_readable, struct fbat_error *error) {
+    int status = meta_read(run->os, run->dir, &run->meta, error);
+    *out_readable = status == FBAT_OK;
+    if (status != FBAT_ERR_DAMAGED)
+        return status;
+    report_place(run, FBAT_FINDING_META, true, 0, 0, "store.meta is damaged; without it no segment can be verified");
+    return FBAT_OK;
+}
+
+static int check_store(struct check_run *run, struct fbat_error *error) {
+    bool readable;
+    FBAT_TRY(check_meta(run, &readable, error));
+    if (!readable)
+        return FBAT_OK;
+    char path[LIMIT_PATH_BYTES + 8];
+    snprintf(path, sizeof path, "%s/LOCK", run->dir);
+    if (run->os->methods->file_open(run->os, path, OS_OPEN_READ, &run->lock_file))
+        run->lock_file = NULL;
+    run->bounded = run->lock_file && run->os->methods->file_lock_holder(run->os, run->lock_file) != 0;
+    FBAT_TRY(live_read(run->os, run->lock_file, &run->meta.store_id, &run->live, error));
+    uint64_t *ids;
+    size_t count;
+    FBAT_TRY(segment_ids_list(run->os, run->dir, &ids, &count, error));
+    int status = check_segments(run, ids, count, error);
+    memory_free(ids);
+    return status;
+}
+
+static void deinit_run(struct check_run *run) {
+    if (run->index)
+        segment_index_release(run->index);
+    if (run->done)
+        segment_list_release(run->done);
+    if (run->lock_file)
+        run->os->methods->file_close(run->os, run->lock_file);
+    if (run->sha.context)
+        sha256_deinit(&run->sha);
+    streams_deinit(&run->streams);
+}
+
+static int init_run(struct check_run *run, struct fbat_error *error) {
+    run->done = memory_allocate_zero(sizeof *run->done);
+    if (!run->done || !streams_init(&run->streams) || !sha256_init(&run->sha))
+        return error_set_no_memory(error);
+    atomic_init(&run->done->references, 1);
+    run->expected = 1;
+    return FBAT_OK;
+}
+
+int store_check(struct os *os, const char *dir, const struct fbat_check_options *options,
+                struct fbat_check_report *out_report, struct fbat_error *error) {
+    static const struct fbat_check_options no_options = {.struct_size = sizeof no_options};
+    uint64_t started_us = os->methods->monotonic_us(os);
+    struct check_run run = {.os = os, .dir = dir, .options = options ? options : &no_options};
+    int status = init_run(&run, error);
+    if (status == FBAT_OK)
+        status = check_store(&run, error);
+    run.report.streams = run.streams.count;
+    run.report.last_sequence = run.expected - 1;
+    run.report.duration_us = os->methods->monotonic_us(os) - started_us;
+    deinit_run(&run);
+    if (status == FBAT_OK && out_report)
+        *out_report = run.report;
+    return status;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening and closing.
+ *
+ * Happy path for writing: directory, LOCK, store.meta, what LOCK says of the last writer, segments, then LOCK says that
+ * we are at work (durably, before the first append), sequencer, kinds, the thread that syncs. Closing goes back the same
+ * way and leaves in LOCK, durably, where the log ends.
+ *
+ * Failure: everything opened so far is closed again; the directory is as it was, but for torn bytes that were dropped and
+ * files that make an empty directory a store.
+ *
+ * Thread rule: one thread until the handle is given out.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "store/store.h"
+
+static void release_lock_file(struct fbat_store *store) {
+    const struct os_methods *methods = store->os->methods;
+    if (store->live)
+        methods->file_unmap(store->os, store->live, LIVE_BYTES);
+    if (store->locked)
+        methods->file_unlock(store->os, store->lock_file);
+    if (store->lock_file)
+        methods->file_close(store->os, store->lock_file);
+}
+
+static void destroy_store(struct fbat_store *store) {
+    sequencer_deinit(&store->sequencer);
+    directory_deinit(&store->directory);
+    kinds_deinit(&store->kinds);
+    release_lock_file(store);
+    pthread_mutex_destroy(&store->follow_lock);
+    memory_free(store);
+}
+
+static int create_handle(struct os *os, const struct fbat_config *config, bool read_only, struct fbat_store **out_store,
+                         struct fbat_error *error) {
+    FBAT_TRY(fbat_config_validate(config, error));
+    struct fbat_store *store = memory_allocate_zero(sizeof *store);
+    if (!store)
+        return error_set_no_memory(error);
+    if (!directory_init(&store->directory)) {
+        memory_free(store);
+        return error_set_no_memory(error);
+    }
+    store->os = os;
+    store->config = *config;
+    store->read_only = read_only;
+    snprintf(store->dir, sizeof store->dir, "%s", config->data_dir);
+    store->config.data_dir = store->dir;
+    pthread_mutex_init(&store->follow_lock, NULL);
+    kinds_init(&store->kinds);
+    *out_store = store;
+    return FBAT_OK;
+}
+
+/* ---- the writer's LOCK ---- */
+
+static int fail_locked(const struct fbat_store *store, int64_t holder_pid, struct fbat_error *error) {
+    if (holder_pid > 0)
+        error_set(error, FBAT_ERR_LOCKED,
+                  "%s is open for writing in process %lld; wait for it to end, or open the store for reading",
+                  store->dir, (long long)holder_pid);
+    else
+        error_set(error, FBAT_ERR_LOCKED,
+                  "%s is open for writing in another process; wait for it to end, or open the store for reading",
+                  store->dir);
+    if (error)
+        error->holder_pid = holder_pid;
+    return FBAT_ERR_LOCKED;
+}
+
+static int take_lock_file(struct fbat_store *store, struct fbat_error *error) {
+    char path[LIMIT_PATH_BYTES + 8];
+    snprintf(path, sizeof path, "%s/LOCK", store->dir);
+    int os_errno = store->os->methods->file_open(store->os, path, OS_OPEN_CREATE, &store->lock_file);
+    if (os_errno)
+        return error_set_os(error, os_errno, "open for writing", path);
+    int64_t holder_pid = 0;
+    os_errno = store->os->methods->file_lock(store->os, store->lock_file, &holder_pid);
+    if (os_errno == EWOULDBLOCK)
+        return fail_locked(store, holder_pid, error);
+    if (os_errno)
+        return error_set_os(error, os_errno, "lock", path);
+    store->locked = true;
+    return FBAT_OK;
+}
+
+static int write_live(struct fbat_store *store, const struct live *live, struct fbat_error *error) {
+    uint8_t bytes[LIVE_BYTES];
+    live_encode(live, bytes);
+    int os_errno = store->os->methods->file_write_at(store->os, store->lock_file, bytes, sizeof bytes, 0);
+    if (!os_errno)
+        os_errno = store->os->methods->file_sync(store->os, store->lock_file, OS_SYNC_ALL);
+    return os_errno ? error_set_os(error, os_errno, "write LOCK in", store->dir) : FBAT_OK;
+}
+
+/* Readers and the next opening are told that a writer is at work, before it is. */
+static int announce_writer(struct fbat_store *store, const struct sequencer_start *start, struct fbat_error *error) {
+    const struct live live = {
+        .state = LIVE_OPEN,
+        .store_id = store->meta.store_id,
+        .pid = store->os->methods->process_id(store->os),
+        .visible_sequence = start->last_sequence,
+        .durable_sequence = start->last_sequence,
+        .segment_id = start->active ? start->active->segment->header.segment_id : 0,
+        .end = start->active ? start->active->segment->end : 0,
+    };
+    FBAT_TRY(write_live(store, &live, error));
+    void *address;
+    int os_errno = store->os->methods->file_map(store->os, store->lock_file, LIVE_BYTES, true, &address);
+    if (os_errno)
+        return error_set_os(error, os_errno, "map LOCK in", store->dir);
+    store->live = address;
+    return FBAT_OK;
+}
+
+static int announce_close(struct fbat_store *store, struct fbat_error *error) {
+    const struct sequencer *sequencer = &store->sequencer;
+    const struct segment *segment = sequencer->active ? sequencer->active->segment : NULL;
+    const struct live live = {
+        .state = LIVE_CLOSED,
+        .store_id = store->meta.store_id,
+        .pid = store->os->methods->process_id(store->os),
+        .visible_sequence = sequencer->last_sequence,
+        .durable_sequence = sequencer->last_sequence,
+        .segment_id = segment ? segment->header.segment_id : 0,
+        .end = segment ? segment->end : 0,
+    };
+    return write_live(store, &live, error);
+}
+
+/* ---- opening ---- */
+
+static int open_for_writing(struct fbat_store *store, struct fbat_error *error) {
+    FBAT_TRY(meta_prepare_dir(store->os, store->dir, error));
+    FBAT_TRY(take_lock_file(store, error));
+    FBAT_TRY(meta_create_or_read(store->os, store->dir, &store->meta, error));
+    struct live live;
+    FBAT_TRY(live_read(store->os, store->lock_file, &store->meta.store_id, &live, error));
+    struct sequencer_start start = {0};
+    FBAT_TRY(recover_segments(store, &live, false, &start, error));
+    FBAT_TRY(announce_writer(store, &start, error));
+    FBAT_TRY(sequencer_init(&store->sequencer, store->os, &store->config, store->dir, &store->meta.store_id,
+                            &store->directory, store->live, &start, error));
+    FBAT_TRY(kinds_load(store, error));
+    return sequencer_start_syncer(&store->sequencer, error);
+}
+
+static int open_for_reading(struct fbat_store *store, struct fbat_error *error) {
+    FBAT_TRY(meta_read(store->os, store->dir, &store->meta, error));
+    follow_attach(store);
+    bool writer_alive = store->lock_file && store->os->methods->file_lock_holder(store->os, store->lock_file) != 0;
+    struct live live;
+    FBAT_TRY(live_read(store->os, store->lock_file, &store->meta.store_id, &live, error));
+    struct sequencer_start start = {0};
+    FBAT_TRY(recover_segments(store, &live, writer_alive, &start, error));
+    return kinds_load(store, error);
+}
+
+static int open_handle(struct os *os, const struct fbat_config *config, bool read_only, struct fbat_store **out_store,
+                       struct fbat_error *error) {
+    uint64_t started_us = os->methods->monotonic_us(os);
+    struct fbat_store *store = NULL;
+    FBAT_TRY(create_handle(os, config, read_only, &store, error));
+    int status = read_only ? open_for_reading(store, error) : open_for_writing(store, error);
+    if (status < 0) {
+        destroy_store(store);
+        return status;
+    }
+    store->report.duration_us = os->methods->monotonic_us(os) - started_us;
+    if (store->config.log)
+        store->config.log(store->config.log_user, store->report.dropped_bytes ? FBAT_LOG_WARNING : FBAT_LOG_INFO,
+                          store->report.detail);
+    *out_store = store;
+    return FBAT_OK;
+}
+
+int store_open(struct os *os, const struct fbat_config *config, struct fbat_store **out_store,
+               struct fbat_error *error) {
+    return open_handle(os, config, false, out_store, error);
+}
+
+int store_open_read_only(struct os *os, const struct fbat_config *config, struct fbat_store **out_store,
+                         struct fbat_error *error) {
+    return open_handle(os, config, true, out_store, error);
+}
+
+int store_close(struct fbat_store *store, struct fbat_error *error) {
+    int status = FBAT_OK;
+    if (!store->read_only) {
+        status = sequencer_stop(&store->sequencer, error);
+        if (status == FBAT_OK)
+            status = announce_close(store, error);
+    }
+    destroy_store(store);
+    return status;
+}
+
+void store_abandon(struct fbat_store *store) {
+    destroy_store(store);
+}

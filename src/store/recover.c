@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening all segments, oldest first, and deciding about those without a valid footer by the table in log/recovery.h.
+ *
+ * Happy path: every segment but the last has a footer, which is mapped; the last one's frames are scanned.
+ *
+ * Failure modes: a gap in segment ids or sequences, or a decision R1 or R2, is FBAT_ERR_DAMAGED with its place; nothing
+ * on disk has been changed by then that was not derived or torn.
+ *
+ * A reader beside a live writer never decides: it takes what the writer has made visible and leaves the rest alone. A
+ * reader without a writer decides as a writer would, but changes nothing on disk.
+ *
+ * Thread rule: during opening only, one thread.
+ *
+ * I1: `expected` is one more than the last sequence of the segments taken so far.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "log/recovery.h"
+#include "log/scan.h"
+#include "store/store.h"
+
+struct recovery_run {
+    struct fbat_store *store;
+    const struct live *live;
+    bool bounded;  /* beside a live writer: frames up to live->visible_sequence, no decisions */
+    uint64_t *ids; /* of the segments, ascending */
+    size_t count;
+    uint64_t expected;
+    struct sequencer_start at; /* where the log stands after the segments taken so far */
+};
+
+/* How the scan of one segment ended. */
+struct scan_end {
+    uint64_t offset;
+    uint64_t rewrite_from; /* offset of the first frame not known durable */
+    bool rest_is_bytes;
+};
+
+static int fail_run(const struct recovery_run *run, uint64_t segment_id, uint64_t offset, const char *what,
+                    struct fbat_error *error) {
+    int status =
+        error_set_damage(error, segment_id, offset,
+                         "%s; nothing was changed; run `fbat check`, and restore from a copy what it names", what);
+    if (error)
+        error->sequence = run->expected;
+    return status;
+}
+
+/* ---- scanning one segment ---- */
+
+static bool accepts(const struct recovery_run *run, enum frame_state state, const struct frame *frame) {
+    return state == FRAME_VALID && frame->first_sequence == run->expected &&
+           (!run->bounded || frame->first_sequence <= run->live->visible_sequence);
+}
+
+static int scan_frames(struct recovery_run *run, struct segment_index *index, struct scan *scan, struct scan_end *end,
+                       struct fbat_error *error) {
+    for (;;) {
+        enum frame_state state;
+        struct frame frame;
+        const uint8_t *bytes;
+        FBAT_TRY(scan_look(scan, &state, &frame, &bytes, error));
+        if (!accepts(run, state, &frame)) {
+            end->offset = scan->offset;
+            return FBAT_OK;
+        }
+        FBAT_TRY(segment_index_add_frame(index, &frame, bytes, scan->offset, error));
+        run->expected += frame.event_count;
+        if (frame.first_sequence <= run->live->durable_sequence)
+            end->rewrite_from = scan->offset + frame.frame_bytes;
+        scan->offset += frame.frame_bytes;
+        run->store->report.events_scanned += frame.event_count;
+    }
+}
+
+/* Behind the last intact frame: is there anything, and does any of it prove that what is missing was durable? */
+static int look_behind(struct recovery_run *run, struct scan *scan, struct scan_end *end, bool *missing,
+                       struct fbat_error *error) {
+    scan->offset = end->offset;
+    FBAT_TRY(scan_find_bytes(scan, &end->rest_is_bytes, error));
+    if (!end->rest_is_bytes)
+        return FBAT_OK;
+    scan->offset = end->offset;
+    bool found = true;
+    while (found && !*missing) {
+        uint64_t offset;
+        struct frame frame;
+        FBAT_TRY(scan_search(scan, run->expected, &found, &offset, &frame, error));
+        *missing = found && frame.durable_sequence >= run->expected;
+    }
+    return FBAT_OK;
+}
+
+static int index_frames(struct recovery_run *run, struct segment *segment, struct segment_index **out_index,
+                        struct scan *scan, struct scan_end *end, struct fbat_error *error) {
+    struct segment_index *index;
+    FBAT_TRY(segment_index_create(segment, &index, error));
+    index->summary.id_made = run->at.last_id;
+    int status = scan_frames(run, index, scan, end, error);
+    if (status < 0) {
+        segment_index_release(index);
+        return status;
+    }
+    segment->end = end->offset;
+    segment_index_publish(index);
+    *out_index = index;
+    return FBAT_OK;
+}
+
+/* ---- acting on a decision ---- */
+
+static void note_drop(struct recovery_run *run, const struct segment *segment, uint64_t offset) {
+    uint64_t end = segment->file_bytes;
+    while (segment->access == SEGMENT_WRITE && end > offset && segment->map[end - 1] == 0)
+        end--;
+    struct fbat_open_report *report = &run->store->report;
+    report->dropped_segment_id = segment->header.segment_id;
+    report->dropped_offset = offset;
+    report->dropped_bytes = end - offset;
+    snprintf(report->detail, sizeof report->detail,
+             "dropped a torn tail of %" PRIu64 " bytes in segment %" PRIu64 " at offset %" PRIu64
+             ": written before a kill or power cut, never acknowledged durable",
+             report->dropped_bytes, report->dropped_segment_id, offset);
+}
+
+/* The footer of a complete segment, made again. Derived data: on failure the index in memory serves. */
+static struct segment_index *seal_again(struct recovery_run *run, struct segment_index *index) {
+    struct fbat_store *store = run->store;
+    struct fbat_error ignored;
+    store->report.footers_rebuilt++;
+    if (store->read_only || index->rows_added == 0 || segment_index_write_footer(index, &ignored) < 0)
+        return index;
+    struct segment *segment;
+    if (segment_open(store->os, store->dir, index->segment->header.segment_id, &store->meta.store_id, SEGMENT_WRITE,
+                     &segment, &ignored) < 0)
+        return index;
+    struct segment_index *sealed;
+    const char *fault;
+    if (segment_index_open_footer(segment, &sealed, &fault, &ignored) < 0) {
+        segment_close(segment);
+        return index;
+    }
+    segment_index_release(index);
+    return sealed;
+}
+
+static int act(struct recovery_run *run, const struct recovery_facts *facts, const struct scan_end *end,
+               struct segment_index **index, struct fbat_error *error) {
+    struct segment *segment = (*index)->segment;
+    switch (recovery_decide(facts)->decision) {
+    case RECOVERY_SEAL: *index = seal_again(run, *index); return FBAT_OK;
+    case RECOVERY_DROP_TAIL: note_drop(run, segment, end->offset); break;
+    case RECOVERY_KEEP: break;
+    case RECOVERY_DAMAGE:
+    case RECOVERY_DISCARD:
+        return fail_run(run, segment->header.segment_id, end->offset,
+                        "an event that was durable is broken or missing here", error);
+    }
+    run->at.active = *index;
+    return run->store->read_only ? FBAT_OK : segment_resume(segment, end->rewrite_from, error);
+}
+
+/* ---- one segment ---- */
+
+/* The last sequence that something outside the segment proves durable. */
+static uint64_t proven_sequence(const struct recovery_run *run, const struct segment *next) {
+    uint64_t proven = run->live->durable_sequence;
+    if (next && next->header.first_sequence - 1 > proven)
+        proven = next->header.first_sequence - 1;
+    return proven;
+}
+
+static int take_by_frames(struct recovery_run *run, struct segment *segment, const struct segment *next,
+                          struct segment_index **out_index, struct fbat_error *error) {
+    struct scan scan;
+    struct scan_end end = {.offset = SEGMENT_HEADER_BYTES, .rewrite_from = SEGMENT_HEADER_BYTES};
+    scan_init(&scan, segment, SEGMENT_HEADER_BYTES);
+    struct segment_index *index = NULL;
+    int status = index_frames(run, segment, &index, &scan, &end, error);
+    struct recovery_facts facts = {.header_valid = true, .last = !next};
+    if (status == FBAT_OK && !run->bounded) {
+        facts.missing = (next || run->live->state != LIVE_UNKNOWN) && proven_sequence(run, next) >= run->expected;
+        if (!next && !facts.missing)
+            status = look_behind(run, &scan, &end, &facts.missing, error);
+        facts.rest_is_bytes = end.rest_is_bytes;
+    }
+    if (status == FBAT_OK && run->bounded)
+        run->at.active = next ? NULL : index;
+    else if (status == FBAT_OK)
+        status = act(run, &facts, &end, &index, error);
+    scan_deinit(&scan);
+    if (status < 0)
+        segment_index_release(index);
+    else
+        *out_index = index;
+    return status;
+}
+
+/* A last segment that has a footer must still reach what is known durable. */
+static int check_footer_reach(struct recovery_run *run, const struct segment *segment, const struct segment *next,
+                              struct fbat_error *error) {
+    bool damaged = !run->bounded && !next && run->live->durable_sequence >= run->expected;
+    return damaged ? fail_run(run, segment->header.segment_id, segment->end,
+                              "the log ends here, but later events were durable: a segment file is missing", error)
+                   : FBAT_OK;
+}
+
+static void note_place(struct recovery_run *run, const struct segment_index *index) {
+    struct sequencer_start *at = &run->at;
+    at->last_segment_id = index->segment->header.segment_id;
+    at->last_sequence = run->expected - 1;
+    at->last_id = index->summary.id_made;
+    if (index->summary.event_count == 0)
+        return;
+    at->last_recorded_us = index->summary.last_recorded_us;
+    memcpy(at->last_hash, index->summary.last_hash, sizeof at->last_hash);
+}
+
+/* The segment becomes part of the index, or stays the caller's when the status is negative and *out_index is NULL. */
+static int take_segment(struct recovery_run *run, struct segment *segment, const struct segment *next,
+                        struct fbat_error *error) {
+    struct fbat_open_report *report = &run->store->report;
+    struct segment_index *index = NULL;
+    const char *fault;
+    int status = FBAT_OK;
+    if (segment->header.first_sequence != run->expected)
+        status = fail_run(run, segment->header.segment_id, 0,
+                          "its first sequence does not follow the segment before it: events are missing", error);
+    else
+        status = segment_index_open_footer(segment, &index, &fault, error);
+    if (status == FBAT_OK) {
+        run->expected = index->summary.last_sequence + 1;
+        report->footers_used++;
+        status = check_footer_reach(run, segment, next, error);
+    } else if (status == FBAT_ERR_NOT_FOUND) {
+        status = take_by_frames(run, segment, next, &index, error);
+        segment = NULL; /* the index owns it now, or has closed it */
+    }
+    if (status == FBAT_OK) {
+        bool active = run->at.active == index;
+        if (!active)
+            segment_forget_file(index->segment);
+        note_place(run, index);
+        status = directory_append(&run->store->directory, index, error);
+    }
+    if (status < 0 && index)
+        segment_index_release(index);
+    else if (status < 0)
+        segment_close(segment);
+    return status;
+}
+
+/* ---- all segments ---- */
+
+static int open_segment(struct recovery_run *run, size_t at, struct segment **out_segment, struct fbat_error *error) {
+    struct fbat_store *store = run->store;
+    FBAT_TRY(segment_open(store->os, store->dir, run->ids[at], &store->meta.store_id,
+                          store->read_only ? SEGMENT_READ : SEGMENT_WRITE, out_segment, error));
+    if ((*out_segment)->header_state != SEGMENT_HEADER_NEWER)
+        return FBAT_OK;
+    segment_close(*out_segment);
+    return error_set(error, FBAT_ERR_VERSION, "segment %" PRIu64 " was written by a newer version of fbat; update fbat",
+                     run->ids[at]);
+}
+
+static int check_ids(struct recovery_run *run, struct fbat_error *error) {
+    for (size_t at = 0; at < run->count; at++)
+        if (run->ids[at] != at + 1) {
+            run->expected = 0;
+            return fail_run(run, at + 1, 0, "the segment's file is missing", error);
+        }
+    return FBAT_OK;
+}
+
+/* R2 and R3: a last segment whose header is broken held no frame, or is damage. */
+static int judge_broken_header(struct recovery_run *run, struct segment *segment, struct fbat_error *error) {
+    struct recovery_facts facts = {.header_valid = false, .last = true};
+    if (run->bounded)
+        return FBAT_OK;
+    struct scan scan;
+    uint64_t offset;
+    struct frame frame;
+    scan_init(&scan, segment, SEGMENT_HEADER_BYTES - FRAME_ALIGNMENT);
+    int status = segment->file_bytes > SEGMENT_HEADER_BYTES
+                     ? scan_search(&scan, 0, &facts.missing, &offset, &frame, error)
+                     : FBAT_OK;
+    scan_deinit(&scan);
+    FBAT_TRY(status);
+    if (recovery_decide(&facts)->decision == RECOVERY_DAMAGE)
+        return fail_run(run, segment->header.segment_id, 0, "the segment's header is broken, but frames follow it",
+                        error);
+    return FBAT_OK;
+}
+
+static int discard_segment(struct recovery_run *run, uint64_t segment_id, struct fbat_error *error) {
+    struct fbat_store *store = run->store;
+    if (store->read_only)
+        return FBAT_OK;
+    char path[LIMIT_PATH_BYTES];
+    segment_path(store->dir, segment_id, path);
+    snprintf(store->report.detail, sizeof store->report.detail,
+             "discarded segment %" PRIu64 ": its creation was cut short and it held no event", segment_id);
+    int os_errno = store->os->methods->path_remove(store->os, path);
+    if (!os_errno)
+        os_errno = store->os->methods->dir_sync(store->os, store->dir);
+    return os_errno ? error_set_os(error, os_errno, "remove", path) : FBAT_OK;
+}
+
+/* Takes segments with a broken header off the end. */
+static int discard_unfinished(struct recovery_run *run, struct fbat_error *error) {
+    while (run->count > 0) {
+        struct segment *last;
+        FBAT_TRY(open_segment(run, run->count - 1, &last, error));
+        bool valid = last->header_state == SEGMENT_HEADER_VALID;
+        int status = valid ? FBAT_OK : judge_broken_header(run, last, error);
+        segment_close(last);
+        FBAT_TRY(status);
+        if (valid)
+            return FBAT_OK;
+        FBAT_TRY(discard_segment(run, run->ids[run->count - 1], error));
+        run->count--;
+    }
+    return FBAT_OK;
+}
+
+static int take_all(struct recovery_run *run, struct fbat_error *error) {
+    struct segment *current = NULL, *next = NULL;
+    int status = run->count > 0 ? open_segment(run, 0, &current, error) : FBAT_OK;
+    for (size_t at = 0; at < run->count && status == FBAT_OK; at++) {
+        next = NULL;
+        if (at + 1 < run->count)
+            status = open_segment(run, at + 1, &next, error);
+        if (status == FBAT_OK && current->header_state != SEGMENT_HEADER_VALID)
+            status = fail_run(run, run->ids[at], 0, "the segment's header is broken", error);
+        if (status < 0)
+            break;
+        struct segment *taken = current;
+        current = next;
+        status = take_segment(run, taken, next, error);
+    }
+    if (status < 0)
+        segment_close(current);
+    return status;
+}
+
+static void finish_report(struct recovery_run *run) {
+    struct fbat_open_report *report = &run->store->report;
+    report->segment_count = (uint32_t)run->count;
+    report->events_total = run->expected - 1;
+    report->clean = run->live->state == LIVE_CLOSED;
+    report->path = run->expected == 1                                      ? FBAT_OPEN_EMPTY
+                   : report->footers_used + 1u >= run->count && run->count ? FBAT_OPEN_FOOTERS
+                                                                           : FBAT_OPEN_FRAMES;
+    if (report->detail[0] == '\0')
+        snprintf(report->detail, sizeof report->detail, "%s",
+                 run->expected == 1 ? "no events yet" : "nothing was dropped");
+}
+
+int recover_segments(struct fbat_store *store, const struct live *live, bool writer_alive,
+                     struct sequencer_start *out_start, struct fbat_error *error) {
+    struct recovery_run run = {
+        .store = store, .live = live, .bounded = store->read_only && writer_alive, .expected = 1};
+    FBAT_TRY(segment_ids_list(store->os, store->dir, &run.ids, &run.count, error));
+    int status = check_ids(&run, error);
+    if (status == FBAT_OK)
+        status = discard_unfinished(&run, error);
+    if (status == FBAT_OK)
+        status = take_all(&run, error);
+    if (status == FBAT_OK && run.count == 0 && live->durable_sequence > 0)
+        status =
+            fail_run(&run, 1, 0, "the log is empty, but events were durable: the segment files are missing", error);
+    memory_free(run.ids);
+    FBAT_TRY(status);
+    finish_report(&run);
+    *out_start = run.at;
+    directory_set_visible(&store->directory, run.expected - 1);
+    return FBAT_OK;
+}
