@@ -150,7 +150,7 @@ static void narrow_range(struct query *query) {
         uint32_t low = segment_index_rows_before_time(index, query->high, region->time_min_us);
         query->low = low > query->low ? low : query->low;
     }
-    if (region->time_max_us > 0 && region->time_max_us < INT64_MAX) {
+    if (region->time_max_us != 0 && region->time_max_us < INT64_MAX) {
         uint32_t high = segment_index_rows_before_time(index, query->high, region->time_max_us + 1);
         query->high = high < query->high ? high : query->high;
     }

@@ -210,6 +210,13 @@ int segment_open(struct os *os, const char *dir, uint64_t segment_id, const stru
     return FBAT_OK;
 }
 
+int segment_widen(struct segment *segment, uint64_t bytes, struct fbat_error *error) {
+    if (bytes <= segment->map_bytes)
+        return FBAT_OK;
+    bool writable = segment->access == SEGMENT_WRITE;
+    return map_segment(segment, align_up(bytes, PAGE_BYTES), writable, error);
+}
+
 static int use_scratch(struct segment *segment, uint64_t bytes, struct fbat_error *error) {
     if (bytes <= segment->scratch_bytes)
         return FBAT_OK;

@@ -63,6 +63,9 @@ int segment_open(struct os *os, const char *dir, uint64_t segment_id, const stru
  * have reached the disk), cuts all behind the end, makes it durable, and maps it writable. */
 int segment_resume(struct segment *segment, uint64_t rewrite_from, struct fbat_error *error);
 
+/* Maps at least `bytes` of the file. Only while nobody looks at the mapping: no frame of it was given to readers. */
+int segment_widen(struct segment *segment, uint64_t bytes, struct fbat_error *error);
+
 /* Where the next frame of `bytes` is to be built: in the mapping, or in a buffer when a sync follows at once (measured:
  * pwrite + fdatasync takes half of store + fdatasync) or when blocks cannot be reserved. The frame must fit the
  * capacity. FBAT_ERR_NO_SPACE and the like: nothing has changed. */

@@ -4,12 +4,15 @@
  *
  * The writer's lock is a POSIX record lock (fcntl F_SETLK), chosen over flock and open-file-description locks because
  * it belongs to the process: it ends when the process does, a forked child neither inherits it nor prolongs it, and
- * the kernel itself says who holds it. Its known weakness, that two opens in one process do not exclude each other,
- * is covered by a list of the files locked in this process.
+ * the kernel itself says who holds it. It has two known weaknesses, and a list of the files locked in this process
+ * covers both: two opens in one process do not exclude each other (the list does), and closing any descriptor of the
+ * file drops the lock (so a descriptor of a locked file is parked, and closed when the lock is given up).
  *
  * Thread rule: every method from any thread; the list of locks has its own mutex.
  *
- * I1: a file is in the list of locks exactly while this process holds the record lock on it.
+ * I1: a file with owner == getpid() is in the list of locks exactly while this process holds the record lock on it. A
+ *     forked child inherits the list, but as entries of another owner, which count for nothing there.
+ * I2: while a file is in the list, no descriptor of its inode that went through here is closed.
  */
 #include "os/os.h"
 
@@ -31,8 +34,10 @@
 
 struct os_file {
     int descriptor;
-    struct os_file *next_locked; /* list of locks; guarded by locks_mutex */
-    dev_t device;                /* set while in the list */
+    struct os_file *next;   /* in the list of locks, or of files parked; guarded by locks_mutex, like all below */
+    struct os_file *parked; /* closed by their users while this one holds the lock of their inode */
+    pid_t owner;            /* while in the list of locks: the process that took the lock */
+    dev_t device;
     ino_t inode;
 };
 
@@ -69,10 +74,33 @@ static int posix_file_open(struct os *os, const char *path, enum os_open_mode mo
     return 0;
 }
 
-static void posix_file_close(struct os *os, struct os_file *file) {
-    (void)os;
+/* Under locks_mutex: the entry of this process for an inode, or NULL. */
+static struct os_file *find_lock(const struct stat *status) {
+    pid_t self = getpid();
+    for (struct os_file *file = locks_first; file; file = file->next)
+        if (file->owner == self && file->device == status->st_dev && file->inode == status->st_ino)
+            return file;
+    return NULL;
+}
+
+static void close_descriptor(struct os_file *file) {
     close(file->descriptor);
     memory_free(file);
+}
+
+static void posix_file_close(struct os *os, struct os_file *file) {
+    (void)os;
+    struct stat status;
+    pthread_mutex_lock(&locks_mutex);
+    struct os_file *holder = fstat(file->descriptor, &status) == 0 ? find_lock(&status) : NULL;
+    if (holder && holder != file) {
+        file->next = holder->parked;
+        holder->parked = file;
+        file = NULL;
+    }
+    pthread_mutex_unlock(&locks_mutex);
+    if (file)
+        close_descriptor(file);
 }
 
 static int posix_file_read_at(struct os *os, struct os_file *file, void *buffer, size_t size, uint64_t offset) {
@@ -195,16 +223,8 @@ static int64_t foreign_holder(struct os_file *file) {
     return lock.l_pid > 0 ? lock.l_pid : -1;
 }
 
-/* Under locks_mutex. */
-static bool locked_here(const struct stat *status) {
-    for (struct os_file *file = locks_first; file; file = file->next_locked)
-        if (file->device == status->st_dev && file->inode == status->st_ino)
-            return true;
-    return false;
-}
-
 static int take_lock(struct os_file *file, const struct stat *status, int64_t *out_holder_pid) {
-    if (locked_here(status)) {
+    if (find_lock(status)) {
         *out_holder_pid = getpid();
         return EWOULDBLOCK;
     }
@@ -216,9 +236,10 @@ static int take_lock(struct os_file *file, const struct stat *status, int64_t *o
         *out_holder_pid = holder > 0 ? holder : 0;
         return EWOULDBLOCK;
     }
+    file->owner = getpid();
     file->device = status->st_dev;
     file->inode = status->st_ino;
-    file->next_locked = locks_first;
+    file->next = locks_first;
     locks_first = file;
     return 0;
 }
@@ -235,16 +256,28 @@ static int posix_file_lock(struct os *os, struct os_file *file, int64_t *out_hol
     return error;
 }
 
+/* Takes a file out of the list of locks; its parked files with it. */
+static struct os_file *leave_locks(struct os_file *file) {
+    for (struct os_file **link = &locks_first; *link; link = &(*link)->next)
+        if (*link == file) {
+            *link = file->next;
+            struct os_file *parked = file->parked;
+            file->parked = NULL;
+            return parked;
+        }
+    return NULL;
+}
+
 static void posix_file_unlock(struct os *os, struct os_file *file) {
     (void)os;
     pthread_mutex_lock(&locks_mutex);
-    for (struct os_file **link = &locks_first; *link; link = &(*link)->next_locked) {
-        if (*link == file) {
-            *link = file->next_locked;
-            struct flock lock = lock_of_whole_file(F_UNLCK);
-            (void)fcntl(file->descriptor, F_SETLK, &lock);
-            break;
-        }
+    struct os_file *parked = leave_locks(file);
+    struct flock lock = lock_of_whole_file(F_UNLCK);
+    (void)fcntl(file->descriptor, F_SETLK, &lock);
+    while (parked) {
+        struct os_file *next = parked->next;
+        close_descriptor(parked);
+        parked = next;
     }
     pthread_mutex_unlock(&locks_mutex);
 }
@@ -255,7 +288,7 @@ static int64_t posix_file_lock_holder(struct os *os, struct os_file *file) {
     if (status_of(file, &status))
         return 0;
     pthread_mutex_lock(&locks_mutex);
-    bool here = locked_here(&status);
+    bool here = find_lock(&status) != NULL;
     pthread_mutex_unlock(&locks_mutex);
     return here ? getpid() : foreign_holder(file);
 }

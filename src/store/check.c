@@ -51,6 +51,8 @@ struct check_run {
     struct segment *segment;
     struct segment_index *index;
     bool is_last;
+    bool next_is_last;
+    uint64_t superseded_from; /* the next segment's first sequence: frames from there on count there, not here */
 };
 
 /* ---- findings ---- */
@@ -236,6 +238,8 @@ static int check_frames(struct check_run *run, struct scan *scan, struct fbat_er
         if (run->bounded && run->expected > run->live.visible_sequence)
             return FBAT_OK;
         FBAT_TRY(scan_look(scan, &state, &frame, &bytes, error));
+        if (state == FRAME_VALID && frame.first_sequence >= run->superseded_from)
+            return FBAT_OK;
         if (state == FRAME_VALID) {
             FBAT_TRY(check_frame(run, &frame, bytes, scan->offset, error));
             scan->offset += frame.frame_bytes;
@@ -254,9 +258,16 @@ static bool closed_cleanly(const struct check_run *run) {
 static int check_rest(struct check_run *run, struct scan *scan, const char *footer_fault, struct fbat_error *error) {
     uint64_t offset = scan->offset;
     bool bytes_follow;
+    enum frame_state state;
+    struct frame frame;
+    const uint8_t *bytes;
+    FBAT_TRY(scan_look(scan, &state, &frame, &bytes, error));
     FBAT_TRY(scan_find_bytes(scan, &bytes_follow, error));
     if (!run->is_last) {
-        bool damage = bytes_follow || run->segment->file_bytes > offset;
+        /* Frames that a later segment took over were left behind on purpose, and so was the footer. A writer that is
+         * rotating, or died at it, has not finished the footer of the last segment but one. */
+        bool rotating = run->bounded || (run->next_is_last && run->live.state == LIVE_OPEN);
+        bool damage = bytes_follow && state != FRAME_VALID && !rotating;
         report_place(run, FBAT_FINDING_FOOTER, damage, offset, 0,
                      "the segment has no valid footer (%s); opening the store for writing makes it again",
                      footer_fault);
@@ -424,14 +435,31 @@ static int keep_index(struct check_run *run, struct fbat_error *error) {
     return FBAT_OK;
 }
 
-static int check_segment(struct check_run *run, uint64_t segment_id, bool is_last, struct fbat_error *error) {
+/* The first sequence of the segment behind, where there is one with a valid header; else none is superseded. */
+static int find_superseded(struct check_run *run, uint64_t next_id, struct fbat_error *error) {
+    run->superseded_from = UINT64_MAX;
+    if (next_id == 0)
+        return FBAT_OK;
+    struct segment *next;
+    FBAT_TRY(segment_open(run->os, run->dir, next_id, &run->meta.store_id, SEGMENT_READ, &next, error));
+    if (next->header_state == SEGMENT_HEADER_VALID)
+        run->superseded_from = next->header.first_sequence;
+    segment_close(next);
+    return FBAT_OK;
+}
+
+/* next_id is 0 for the last segment. */
+static int check_segment(struct check_run *run, uint64_t segment_id, uint64_t next_id, bool next_is_last,
+                         struct fbat_error *error) {
+    run->next_is_last = next_is_last;
+    FBAT_TRY(find_superseded(run, next_id, error));
     FBAT_TRY(segment_open(run->os, run->dir, segment_id, &run->meta.store_id, SEGMENT_READ, &run->segment, error));
     int status = segment_index_create(run->segment, &run->index, error);
     if (status < 0) {
         run->segment = NULL;
         return status;
     }
-    run->is_last = is_last;
+    run->is_last = next_id == 0;
     run->report.segments++;
     if (run->segment->header_state == SEGMENT_HEADER_NEWER)
         return error_set(error, FBAT_ERR_VERSION, "segment %" PRIu64 " was written by a newer version of fbat",
@@ -474,7 +502,7 @@ static int check_segments(struct check_run *run, const uint64_t *ids, size_t cou
                          "segment files %" PRIu64 " to %" PRIu64 " are missing", wanted, ids[at] - 1);
         if (run->bounded && run->expected > run->live.visible_sequence)
             break;
-        FBAT_TRY(check_segment(run, ids[at], at + 1 == count, error));
+        FBAT_TRY(check_segment(run, ids[at], at + 1 == count ? 0 : ids[at + 1], at + 2 == count, error));
     }
     uint64_t known = run->live.durable_sequence;
     if (!run->stopped && run->live.state != LIVE_UNKNOWN && known >= run->expected)

@@ -65,7 +65,10 @@ static int read_on(struct segment_index *index, uint64_t bound, uint64_t *last, 
         status = scan_look(&scan, &state, &frame, &bytes, error);
         if (status < 0 || state != FRAME_VALID || frame.first_sequence != *last + 1)
             break;
-        status = segment_index_add_frame(index, &frame, bytes, scan.offset, error);
+        if (index->rows_added == 0) /* the first frame may be larger than the segment was meant to be */
+            status = segment_widen(segment, scan.offset + frame.frame_bytes, error);
+        if (status == FBAT_OK)
+            status = segment_index_add_frame(index, &frame, bytes, scan.offset, error);
         if (status < 0)
             break;
         scan.offset += frame.frame_bytes;

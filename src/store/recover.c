@@ -32,6 +32,7 @@ struct recovery_run {
     uint64_t *ids; /* of the segments, ascending */
     size_t count;
     uint64_t expected;
+    uint64_t superseded_from;  /* the next segment's first sequence: frames from there on count there, not here */
     struct sequencer_start at; /* where the log stands after the segments taken so far */
 };
 
@@ -56,6 +57,7 @@ static int fail_run(const struct recovery_run *run, uint64_t segment_id, uint64_
 
 static bool accepts(const struct recovery_run *run, enum frame_state state, const struct frame *frame) {
     return state == FRAME_VALID && frame->first_sequence == run->expected &&
+           frame->first_sequence < run->superseded_from &&
            (!run->bounded || frame->first_sequence <= run->live->visible_sequence);
 }
 
@@ -168,12 +170,9 @@ static int act(struct recovery_run *run, const struct recovery_facts *facts, con
 
 /* ---- one segment ---- */
 
-/* The last sequence that something outside the segment proves durable. */
+/* The last sequence of this segment that something outside of it proves durable: that another one follows, or LOCK. */
 static uint64_t proven_sequence(const struct recovery_run *run, const struct segment *next) {
-    uint64_t proven = run->live->durable_sequence;
-    if (next && next->header.first_sequence - 1 > proven)
-        proven = next->header.first_sequence - 1;
-    return proven;
+    return next ? next->header.first_sequence - 1 : run->live->durable_sequence;
 }
 
 static int take_by_frames(struct recovery_run *run, struct segment *segment, const struct segment *next,
@@ -181,11 +180,12 @@ static int take_by_frames(struct recovery_run *run, struct segment *segment, con
     struct scan scan;
     struct scan_end end = {.offset = SEGMENT_HEADER_BYTES, .rewrite_from = SEGMENT_HEADER_BYTES};
     scan_init(&scan, segment, SEGMENT_HEADER_BYTES);
+    run->superseded_from = next ? next->header.first_sequence : UINT64_MAX;
     struct segment_index *index = NULL;
     int status = index_frames(run, segment, &index, &scan, &end, error);
     struct recovery_facts facts = {.header_valid = true, .last = !next};
     if (status == FBAT_OK && !run->bounded) {
-        facts.missing = (next || run->live->state != LIVE_UNKNOWN) && proven_sequence(run, next) >= run->expected;
+        facts.missing = proven_sequence(run, next) >= run->expected;
         if (!next && !facts.missing)
             status = look_behind(run, &scan, &end, &facts.missing, error);
         facts.rest_is_bytes = end.rest_is_bytes;

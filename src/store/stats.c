@@ -79,6 +79,20 @@ static int count_segment(struct fbat_store *store, const struct segment_index *i
     return count_files(store, index, stats, error);
 }
 
+/* The active index's memory is its one adder's: the sequencer's or the follower's. */
+static uint64_t active_memory(struct fbat_store *store) {
+    if (!store->read_only)
+        return sequencer_memory(&store->sequencer);
+    uint64_t bytes = 0;
+    pthread_mutex_lock(&store->follow_lock);
+    struct segment_list *list = directory_acquire(&store->directory);
+    for (uint32_t at = 0; at < list->count; at++)
+        bytes += list->indexes[at]->sealed ? 0 : segment_index_memory(list->indexes[at]);
+    segment_list_release(list);
+    pthread_mutex_unlock(&store->follow_lock);
+    return bytes;
+}
+
 int store_stats(struct fbat_store *store, struct fbat_stats *out_stats, struct fbat_error *error) {
     FBAT_TRY(kinds_load(store, error));
     struct segment_list *list;
@@ -95,8 +109,7 @@ int store_stats(struct fbat_store *store, struct fbat_stats *out_stats, struct f
         status = count_segment(store, list->indexes[at], visible, &stats, error);
     segment_list_release(list);
     FBAT_TRY(status);
-    if (!store->read_only)
-        stats.memory_index += sequencer_memory(&store->sequencer);
+    stats.memory_index += active_memory(store);
     stats.events -= stats.system_events;
     *out_stats = stats;
     return FBAT_OK;

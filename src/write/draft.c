@@ -60,7 +60,6 @@ static bool headers_equal(const struct fbat_new_event *event, struct fbat_slice 
 /* NULL, or what about the event differs from the one that has its key. */
 static const char *find_difference(const struct fbat_new_event *event, const struct fbat_id *causation,
                                    const struct fbat_event *known) {
-    const struct fbat_id *correlation = fbat_id_is_none(&event->correlation) ? &event->id : &event->correlation;
     if (!slices_equal(event->scope, known->scope) || !slices_equal(event->entity, known->entity))
         return "stream";
     if (event->kind != known->kind)
@@ -73,9 +72,11 @@ static const char *find_difference(const struct fbat_new_event *event, const str
         return "tags";
     if (event->has_event_time && event->event_time_us != known->event_time_us)
         return "event time";
-    if (!id_equal(correlation, &known->correlation))
+    if (!fbat_id_is_none(&event->correlation) && !id_equal(&event->correlation, &known->correlation))
         return "correlation";
-    return id_equal(causation, &known->causation) ? NULL : "causation";
+    if (!fbat_id_is_none(causation) && !id_equal(causation, &known->causation))
+        return "causation";
+    return NULL;
 }
 
 static int check_known(const struct fbat_new_event *event, const struct draft *draft, struct fbat_error *error) {
@@ -124,19 +125,27 @@ static int draft_key(struct sequencer *sequencer, const struct segment_list *lis
     return status < 0 ? fail_item(error, status, item, is_batch) : FBAT_OK;
 }
 
-/* Causation by reference needs the id of an item before, so an item that is referred to gets its id here. */
+/* Gives ids to the items before `end` that have none: in item order, so that ids rise with sequences. */
+static int draft_ids(struct sequencer *sequencer, uint32_t end, struct fbat_error *error) {
+    for (; sequencer->ids_drafted < end; sequencer->ids_drafted++) {
+        struct draft *draft = &sequencer->drafts[sequencer->ids_drafted];
+        if (!fbat_id_is_none(&draft->id))
+            continue;
+        FBAT_TRY(sequencer_make_id(sequencer, &draft->id, error));
+        draft->id_made = true;
+    }
+    return FBAT_OK;
+}
+
+/* Causation by reference needs the id of an item before. */
 static int draft_causation(struct sequencer *sequencer, const struct fbat_new_event *event, uint32_t item,
                            struct fbat_error *error) {
     struct draft *draft = &sequencer->drafts[item];
     draft->causation = event->causation;
     if (event->causation_item == 0)
         return FBAT_OK;
-    struct draft *cause = &sequencer->drafts[event->causation_item - 1];
-    if (fbat_id_is_none(&cause->id)) {
-        FBAT_TRY(sequencer_make_id(sequencer, &cause->id, error));
-        cause->id_made = true;
-    }
-    draft->causation = cause->id;
+    FBAT_TRY(draft_ids(sequencer, event->causation_item, error));
+    draft->causation = sequencer->drafts[event->causation_item - 1].id;
     return FBAT_OK;
 }
 
@@ -146,6 +155,7 @@ static int draft_keys(struct sequencer *sequencer, const struct fbat_new_event *
     struct segment_list *list = directory_acquire(sequencer->directory);
     int status = FBAT_OK;
     uint32_t known = 0, first_known = 0, first_new = count;
+    sequencer->ids_drafted = 0;
     if (is_batch)
         memset(sequencer->key_slots, 0, sequencer->key_slots_size * sizeof *sequencer->key_slots);
     for (uint32_t item = 0; item < count && status == FBAT_OK; item++) {
@@ -225,10 +235,7 @@ static int draft_item(struct sequencer *sequencer, const struct fbat_new_event *
     struct draft *draft = &sequencer->drafts[item];
     FBAT_TRY(draft_stream(sequencer, event, item, error));
     draft->sequence = sequencer->last_sequence + 1 + item;
-    if (fbat_id_is_none(&draft->id)) {
-        FBAT_TRY(sequencer_make_id(sequencer, &draft->id, error));
-        draft->id_made = true;
-    }
+    FBAT_TRY(draft_ids(sequencer, item + 1, error));
     if (!tags_measure(event->tags, event->tag_count, &draft->tags_bytes) ||
         !headers_measure(event->headers, event->header_count, &draft->headers_bytes))
         return error_set(error, FBAT_ERR_ARGUMENT, "the tags or headers changed during the call");

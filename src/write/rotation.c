@@ -94,26 +94,14 @@ static int rotate(struct sequencer *sequencer, uint64_t frame_bytes, struct fbat
     return FBAT_OK;
 }
 
-/* An active segment without events whose first frame failed, and which is too small for this one, is made anew. */
-static int replace_empty(struct sequencer *sequencer, uint64_t frame_bytes, struct fbat_error *error) {
-    struct segment_index *index;
-    FBAT_TRY(create_segment(sequencer, sequencer->active->segment->header.segment_id, frame_bytes, &index, error));
-    int status = directory_replace(sequencer->directory, index, error);
-    if (status < 0) {
-        segment_index_release(index);
-        return status;
-    }
-    sequencer->active = index;
-    return FBAT_OK;
-}
-
 int rotation_make_room(struct sequencer *sequencer, uint64_t frame_bytes, struct fbat_error *error) {
     const struct segment_index *active = sequencer->active;
     if (!active)
         return rotate(sequencer, frame_bytes, error);
     uint64_t end = active->segment->end + frame_bytes;
+    /* Still empty, because its first frame failed: no reader looks at it yet, so it may move in memory. */
     if (active->rows_added == 0)
-        return end <= active->segment->map_bytes ? FBAT_OK : replace_empty(sequencer, frame_bytes, error);
+        return segment_widen(active->segment, end, error);
     if (end <= segment_limit(sequencer) && end <= active->segment->map_bytes)
         return FBAT_OK;
     return rotate(sequencer, frame_bytes, error);

@@ -67,6 +67,7 @@ struct sequencer {
     uint32_t *key_slots;        /* table of the batch's keys: item numbers from 1 */
     uint32_t key_slots_size;    /* power of two */
     uint64_t append_epoch;
+    uint32_t ids_drafted; /* items of this append, from the first, that were given an id if they had none */
     uint64_t random_pool[SEQUENCER_RANDOM_WORDS];
     uint32_t random_left;
     bool dead;
