@@ -155,7 +155,7 @@ static bool add_extension(struct parse *parse, struct fbat_slice name, const str
 }
 
 static bool add_member(struct parse *parse, const struct json_span *name_span, const struct json_span *value) {
-    struct fbat_slice name;
+    struct fbat_slice name = fbat_text("");
     if (!decode_string(parse, name_span, &name))
         return false;
     size_t which = find_attribute(name);
@@ -372,7 +372,7 @@ static bool find_form(struct parse *parse) {
 
 static bool take_base64(struct parse *parse, struct fbat_slice *out_payload) {
     const struct json_span *value = &parse->values[ATTRIBUTE_DATA_BASE64];
-    struct fbat_slice text;
+    struct fbat_slice text = fbat_text("");
     size_t size;
     if (*value->start != '"')
         return blame(parse, value->start, "data_base64 is no string; expected one in quotes");

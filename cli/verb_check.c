@@ -67,7 +67,7 @@ static int report_finding(void *user, const struct fbat_finding *finding) {
     return 0;
 }
 
-static int report_progress(void *user, uint64_t bytes_done, uint64_t bytes_total) {
+static int show_check_progress(void *user, uint64_t bytes_done, uint64_t bytes_total) {
     (void)user;
     progress_update(bytes_done, bytes_total, 0);
     return 0;
@@ -134,7 +134,7 @@ enum exit_code verb_check(struct command *command) {
     memset(&options, 0, sizeof options);
     options.struct_size = sizeof options;
     options.finding = report_finding;
-    options.progress = report_progress;
+    options.progress = show_check_progress;
     options.user = &check;
     progress_start("check", NULL, 0);
     start_output(&check);

@@ -173,18 +173,28 @@ static bool parse_choice(const struct field *field, const char *text, uint64_t *
     return false;
 }
 
-static bool set_restart(struct fbat_config *config, const char *text) {
-    unsigned max_restarts, within_ms;
-    char rest;
-    if (strcasecmp(text, "once") == 0) {
-        config->writer.restart_policy.mode = FBAT_RESTART_ONCE;
-        config->writer.restart_policy.max_restarts = 0;
-        config->writer.restart_policy.within_ms = 0;
-        return true;
-    }
-    if (sscanf(text, "bounded:%9u/%9u%c", &max_restarts, &within_ms, &rest) != 2 || max_restarts == 0 || within_ms == 0)
+/* Digits up to `end`, as a number from 1 to 32 bits. */
+static bool parse_positive(const char *text, char end, uint32_t *out_value, const char **out_rest) {
+    uint64_t value = 0;
+    const char *at = text;
+    for (; *at >= '0' && *at <= '9' && value <= UINT32_MAX; at++)
+        value = value * 10 + (uint64_t)(*at - '0');
+    if (at == text || *at != end || value == 0 || value > UINT32_MAX)
         return false;
-    config->writer.restart_policy.mode = FBAT_RESTART_BOUNDED;
+    *out_value = (uint32_t)value;
+    *out_rest = at + 1;
+    return true;
+}
+
+static bool set_restart(struct fbat_config *config, const char *text) {
+    static const char prefix[] = "bounded:";
+    uint32_t max_restarts = 0, within_ms = 0;
+    bool once = strcasecmp(text, "once") == 0;
+    if (!once && (strncmp(text, prefix, sizeof prefix - 1) != 0 ||
+                  !parse_positive(text + sizeof prefix - 1, '/', &max_restarts, &text) ||
+                  !parse_positive(text, '\0', &within_ms, &text)))
+        return false;
+    config->writer.restart_policy.mode = once ? FBAT_RESTART_ONCE : FBAT_RESTART_BOUNDED;
     config->writer.restart_policy.max_restarts = max_restarts;
     config->writer.restart_policy.within_ms = within_ms;
     return true;

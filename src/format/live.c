@@ -24,6 +24,7 @@ void live_encode(const struct live *live, uint8_t to[LIVE_BYTES]) {
     store_u64(to + LIVE_DURABLE_CHECK_AT, ~live->durable_sequence);
     store_u64(to + LIVE_SEGMENT_AT, live->segment_id);
     store_u64(to + LIVE_END_AT, live->end);
+    store_u64(to + LIVE_UNFINISHED_AT, live->unfinished_segment_id);
     if (live->state == LIVE_CLOSED)
         store_u32(to + LIVE_CRC_AT, crc32c(to, LIVE_CRC_AT, 0));
 }
@@ -42,6 +43,7 @@ void live_decode(const uint8_t from[LIVE_BYTES], struct live *out_live) {
     out_live->visible_sequence = load_u64(from + LIVE_VISIBLE_AT);
     out_live->segment_id = load_u64(from + LIVE_SEGMENT_AT);
     out_live->end = load_u64(from + LIVE_END_AT);
+    out_live->unfinished_segment_id = load_u64(from + LIVE_UNFINISHED_AT);
     uint64_t durable = load_u64(from + LIVE_DURABLE_AT);
     if (load_u64(from + LIVE_DURABLE_CHECK_AT) == ~durable)
         out_live->durable_sequence = durable;

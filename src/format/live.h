@@ -15,7 +15,9 @@
  *         64     8  durable check       the complement of the durable sequence
  *         72     8  last segment id     of the active segment; 0 if there is none
  *         80     8  last end            offset after the last frame there
- *         88   420  zero
+ *         88     8  unfinished segment id  from this segment on, footers may never have reached the disk, though they can
+ *                                  be read: sealing one of them failed; 0 if none did
+ *         96   412  zero
  *        508     4  CRC-32C             of bytes 0 to 507, in state 2; in state 1 zero
  *
  * The file is evidence, not truth: it may be absent, older than the log, or torn. In state 1, the durable sequence
@@ -41,7 +43,8 @@ enum {
     LIVE_DURABLE_CHECK_AT = 64,
     LIVE_SEGMENT_AT = 72,
     LIVE_END_AT = 80,
-    LIVE_ZERO_AT = 88,
+    LIVE_UNFINISHED_AT = 88,
+    LIVE_ZERO_AT = 96,
     LIVE_CRC_AT = 508,
 };
 
@@ -55,6 +58,7 @@ struct live {
     uint64_t durable_sequence; /* 0 when it does not count */
     uint64_t segment_id;
     uint64_t end;
+    uint64_t unfinished_segment_id;
 };
 
 void live_encode(const struct live *live, uint8_t to[LIVE_BYTES]);

@@ -146,9 +146,9 @@ bool segment_list_find_sequence(const struct segment_list *list, uint64_t visibl
 
 /* The last row of a stream within a limit. */
 static bool latest_within(const struct segment_index *index, uint32_t stream, uint32_t limit, uint32_t *out_position) {
-    uint32_t number = segment_index_last_row(segment_index_stream(index, stream));
+    uint32_t number = segment_index_last_row(index, segment_index_stream(index, stream));
     while (number > limit)
-        number = segment_index_row(index, number - 1)->previous_in_stream;
+        number = segment_index_previous_in_stream(segment_index_row(index, number - 1), number);
     *out_position = number - 1;
     return number != 0;
 }

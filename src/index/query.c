@@ -162,7 +162,7 @@ static uint32_t first_of_stream(const struct query *query) {
     if (!segment_index_find_stream(query->index, query->name_hash, query->region.scope, query->region.entity, &stream))
         return 0;
     const struct footer_stream *entry = segment_index_stream(query->index, stream);
-    return query->backward ? segment_index_last_row(entry) : entry->first_row;
+    return query->backward ? segment_index_last_row(query->index, entry) : entry->first_row;
 }
 
 static int prepare_segment(struct query *query, struct segment_index *index, struct fbat_error *error) {
@@ -186,12 +186,12 @@ static int prepare_segment(struct query *query, struct segment_index *index, str
 /* Where to go from a row, whether it matches or not; 0 at the segment's end. */
 static uint32_t row_after(const struct query *query, const struct footer_row *row) {
     uint32_t number = query->row_number;
-    if (query->exact_stream)
-        number = query->backward ? row->previous_in_stream : segment_index_next_in_stream(row);
-    else
-        number = query->backward ? number - 1 : number + 1;
-    bool outside = query->backward ? number <= query->low : number > query->high;
-    return outside ? 0 : number;
+    if (query->backward) {
+        uint32_t before = query->exact_stream ? segment_index_previous_in_stream(row, number) : number - 1;
+        return before > query->low ? before : 0;
+    }
+    uint32_t after = query->exact_stream ? segment_index_next_in_stream(row, number) : number + 1;
+    return after <= query->high ? after : 0;
 }
 
 static bool row_matches(const struct query *query, const struct footer_row *row) {

@@ -227,17 +227,22 @@ int segment_index_add_frame(struct segment_index *index, const struct frame *fra
                             uint64_t frame_offset, struct fbat_error *error) {
     FBAT_TRY(segment_index_reserve(index, frame->event_count, error));
     uint64_t place = FRAME_HEADER_BYTES;
-    for (uint32_t item = 0; item < frame->event_count; item++) {
+    bool fits = true;
+    for (uint32_t item = 0; item < frame->event_count && fits; item++) {
         struct record_sizes sizes;
-        if (!record_measure(bytes + place, frame->frame_bytes - place, &sizes))
-            return error_set_damage(error, index->segment->header.segment_id, frame_offset + place,
-                                    "a record does not fit its frame; run `fbat check`");
-        uint64_t sequence = frame->first_sequence + load_u32(bytes + place + RECORD_SEQUENCE_OFFSET_AT);
-        segment_index_add(index, bytes + place, &sizes, sequence, frame_offset + place, frame_offset,
+        const uint8_t *at = bytes + place;
+        fits =
+            record_measure(at, frame->frame_bytes - place, &sizes) && load_u32(at + RECORD_SEQUENCE_OFFSET_AT) == item;
+        if (!fits)
+            break;
+        segment_index_add(index, at, &sizes, frame->first_sequence + item, frame_offset + place, frame_offset,
                           SEGMENT_INDEX_NONE);
         place += sizes.total;
     }
-    return FBAT_OK;
+    if (fits && place == frame->frame_bytes)
+        return FBAT_OK;
+    return error_set_damage(error, index->segment->header.segment_id, frame_offset + place,
+                            "the records do not fit their frame; run `fbat check`");
 }
 
 void segment_index_publish(struct segment_index *index) {

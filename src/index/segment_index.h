@@ -102,12 +102,18 @@ static inline struct footer_stream *segment_index_stream(const struct segment_in
     return chunks_at(&index->streams, stream);
 }
 
-/* Links that grow while the segment is active. */
-static inline uint32_t segment_index_next_in_stream(const struct footer_row *row) {
-    return __atomic_load_n(&row->next_in_stream, __ATOMIC_ACQUIRE);
+/* Links of row `number`, 0 at the end. They only ever lead onwards: one that does not, in a mapping that went bad, ends
+ * the walk. */
+static inline uint32_t segment_index_previous_in_stream(const struct footer_row *row, uint32_t number) {
+    return row->previous_in_stream < number ? row->previous_in_stream : 0;
 }
-static inline uint32_t segment_index_last_row(const struct footer_stream *stream) {
-    return __atomic_load_n(&stream->last_row, __ATOMIC_ACQUIRE);
+static inline uint32_t segment_index_next_in_stream(const struct footer_row *row, uint32_t number) {
+    uint32_t next = __atomic_load_n(&row->next_in_stream, __ATOMIC_ACQUIRE);
+    return next > number ? next : 0;
+}
+static inline uint32_t segment_index_last_row(const struct segment_index *index, const struct footer_stream *stream) {
+    uint32_t last = __atomic_load_n(&stream->last_row, __ATOMIC_ACQUIRE);
+    return index->sealed && last > segment_index_row_count(index) ? 0 : last;
 }
 
 /* Number of rows, of the first `limit`, whose sequence is at most `sequence`. */

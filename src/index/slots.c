@@ -86,11 +86,23 @@ void slots_add(struct slots *slots, uint64_t hash, uint32_t number) {
     slots->used++;
 }
 
-void slots_remove_last(struct slots *slots, uint64_t hash, uint32_t number) {
+/* Linear probing without tombstones: whatever stands behind the hole and may not be found across it moves into it
+ * (Knuth, The Art of Computer Programming, volume 3, section 6.4, algorithm R). */
+void slots_remove(struct slots *slots, uint64_t hash, uint32_t number, slots_hash_fn hash_of, const void *user) {
     struct slots_table *table = atomic_load_explicit(&slots->table, memory_order_relaxed);
-    uint64_t mask = table->size - 1, at = hash & mask;
-    while (atomic_load_explicit(&table->writable[at], memory_order_relaxed) != number)
-        at = (at + 1) & mask;
-    atomic_store_explicit(&table->writable[at], 0, memory_order_relaxed);
+    uint64_t mask = table->size - 1, hole = hash & mask;
+    while (atomic_load_explicit(&table->writable[hole], memory_order_relaxed) != number)
+        hole = (hole + 1) & mask;
+    for (uint64_t at = (hole + 1) & mask;; at = (at + 1) & mask) {
+        uint32_t moved = atomic_load_explicit(&table->writable[at], memory_order_relaxed);
+        if (moved == 0)
+            break;
+        uint64_t distance_from_home = (at - hash_of(user, moved)) & mask;
+        if (distance_from_home < ((at - hole) & mask))
+            continue; /* its home lies behind the hole */
+        atomic_store_explicit(&table->writable[hole], moved, memory_order_relaxed);
+        hole = at;
+    }
+    atomic_store_explicit(&table->writable[hole], 0, memory_order_relaxed);
     slots->used--;
 }

@@ -7,7 +7,7 @@
  *     [ 0 | 7 | 0 | 3 | 12 | 0 | 0 | 5 ]     0 = empty; a lookup probes on until it finds 0
  *
  * What a number stands for, and comparing keys, is the caller's business: lookups are loops over slots_first and
- * slots_next. Numbers are only ever added.
+ * slots_next. Numbers are only ever added, but for a writer that has a table to itself.
  *
  * One writer, any number of readers, no lock: a slot is published by a release store, and growth publishes a whole new
  * table and keeps the old one until slots_deinit, so that a reader that is probing it stays safe. The tables kept add
@@ -51,23 +51,26 @@ bool slots_reserve(struct slots *slots, uint64_t more, slots_hash_fn hash_of, co
 /* Adds a number that is not in the table yet. Room was reserved. */
 void slots_add(struct slots *slots, uint64_t hash, uint32_t number);
 
-/* Takes out the number added last among those with its hash; only for numbers that no reader was told of, in the
- * reverse order of adding. */
-void slots_remove_last(struct slots *slots, uint64_t hash, uint32_t number);
+/* Takes a number out. Only for tables without concurrent readers. */
+void slots_remove(struct slots *slots, uint64_t hash, uint32_t number, slots_hash_fn hash_of, const void *user);
 
 /* A walk over the numbers that may have this hash. */
 struct slots_probe {
     const struct slots_table *table;
     uint64_t place;
+    uint64_t left; /* a mapped table without an empty slot must not trap us */
 };
 
 static inline struct slots_probe slots_first(const struct slots *slots, uint64_t hash) {
     const struct slots_table *table = atomic_load_explicit(&slots->table, memory_order_acquire);
-    return (struct slots_probe){.table = table, .place = hash & (table->size - 1)};
+    return (struct slots_probe){.table = table, .place = hash & (table->size - 1), .left = table->size};
 }
 
 /* The next number, or 0 at the end. */
 static inline uint32_t slots_next(struct slots_probe *probe) {
+    if (probe->left == 0)
+        return 0;
+    probe->left--;
     uint32_t number = atomic_load_explicit(&probe->table->numbers[probe->place], memory_order_acquire);
     probe->place = (probe->place + 1) & (probe->table->size - 1);
     return number;

@@ -108,7 +108,7 @@ static void arena_give_back(struct streams *streams, const struct stream_head *h
 void streams_forget(struct streams *streams, uint32_t count) {
     while (streams->count > count) {
         struct stream_head *head = head_at(streams, streams->count - 1);
-        slots_remove_last(&streams->slots, head->name_hash, streams->count);
+        slots_remove(&streams->slots, head->name_hash, streams->count, hash_of_head, streams);
         arena_give_back(streams, head);
         streams->count--;
     }

@@ -65,6 +65,8 @@ static int fill_window(struct scan *scan, uint64_t needed, struct fbat_error *er
     return FBAT_OK;
 }
 
+static const uint8_t nothing; /* where there is no byte to point to */
+
 static bool is_mapped_scan(const struct scan *scan) {
     return scan->segment->access == SEGMENT_WRITE || !scan->segment->file;
 }
@@ -84,7 +86,7 @@ static int make_available(struct scan *scan, uint64_t wanted, const uint8_t **ou
         FBAT_TRY(fill_window(scan, wanted, error));
         skipped = 0;
     }
-    *out_at = scan->window + skipped;
+    *out_at = scan->window ? scan->window + skipped : &nothing;
     *out_available = scan->window_bytes - skipped;
     return FBAT_OK;
 }

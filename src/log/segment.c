@@ -230,13 +230,12 @@ static int use_scratch(struct segment *segment, uint64_t bytes, struct fbat_erro
     return FBAT_OK;
 }
 
-/* The system may have reported a failed sync of these bytes to a process that is gone and have marked them clean since.
+/* The system may have reported a failed sync of these bytes to a process that is gone, and have marked them clean since.
  * Writing them again makes them dirty, so that the sync that follows is about them. */
-static int rewrite_frames(struct segment *segment, uint64_t from, struct fbat_error *error) {
+static int rewrite_bytes(struct segment *segment, uint64_t from, uint64_t to, struct fbat_error *error) {
     FBAT_TRY(use_scratch(segment, REWRITE_STEP, error));
-    while (from < segment->end) {
-        uint64_t left = segment->end - from;
-        size_t size = (size_t)(left < REWRITE_STEP ? left : REWRITE_STEP);
+    while (from < to) {
+        size_t size = (size_t)(to - from < REWRITE_STEP ? to - from : REWRITE_STEP);
         memcpy(segment->scratch, segment->map + from, size);
         int os_errno = segment->os->methods->file_write_at(segment->os, segment->file, segment->scratch, size, from);
         if (os_errno)
@@ -246,9 +245,12 @@ static int rewrite_frames(struct segment *segment, uint64_t from, struct fbat_er
     return FBAT_OK;
 }
 
-int segment_resume(struct segment *segment, uint64_t rewrite_from, struct fbat_error *error) {
+int segment_resume(struct segment *segment, bool distrust, uint64_t rewrite_from, struct fbat_error *error) {
     FBAT_ASSERT(segment->access == SEGMENT_WRITE && segment->header_state == SEGMENT_HEADER_VALID);
-    FBAT_TRY(rewrite_frames(segment, rewrite_from, error));
+    if (distrust) {
+        FBAT_TRY(rewrite_bytes(segment, 0, SEGMENT_HEADER_BYTES, error));
+        FBAT_TRY(rewrite_bytes(segment, rewrite_from, segment->end, error));
+    }
     FBAT_TRY(segment_trim(segment, error));
     uint64_t capacity = segment->header.capacity;
     capacity = capacity < segment->end || capacity > LIMIT_SEGMENT_BYTES ? segment->end : capacity;

@@ -59,9 +59,10 @@ int segment_create(struct os *os, const char *dir, const struct segment_header *
 int segment_open(struct os *os, const char *dir, uint64_t segment_id, const struct fbat_id *store_id,
                  enum segment_access access, struct segment **out_segment, struct fbat_error *error);
 
-/* Makes an opened segment ready for appending at its end: writes again the frames from rewrite_from on (which may never
- * have reached the disk), cuts all behind the end, makes it durable, and maps it writable. */
-int segment_resume(struct segment *segment, uint64_t rewrite_from, struct fbat_error *error);
+/* Makes an opened segment ready for appending at its end: cuts all behind the end, makes it durable, and maps it
+ * writable. distrust: the writer before us did not close, so what can be read may never have reached the disk: the header
+ * and the frames from rewrite_from on are written again first. */
+int segment_resume(struct segment *segment, bool distrust, uint64_t rewrite_from, struct fbat_error *error);
 
 /* Maps at least `bytes` of the file. Only while nobody looks at the mapping: no frame of it was given to readers. */
 int segment_widen(struct segment *segment, uint64_t bytes, struct fbat_error *error);

@@ -88,21 +88,6 @@ static void close_descriptor(struct os_file *file) {
     memory_free(file);
 }
 
-static void posix_file_close(struct os *os, struct os_file *file) {
-    (void)os;
-    struct stat status;
-    pthread_mutex_lock(&locks_mutex);
-    struct os_file *holder = fstat(file->descriptor, &status) == 0 ? find_lock(&status) : NULL;
-    if (holder && holder != file) {
-        file->next = holder->parked;
-        holder->parked = file;
-        file = NULL;
-    }
-    pthread_mutex_unlock(&locks_mutex);
-    if (file)
-        close_descriptor(file);
-}
-
 static int posix_file_read_at(struct os *os, struct os_file *file, void *buffer, size_t size, uint64_t offset) {
     (void)os;
     uint8_t *to = buffer;
@@ -270,8 +255,11 @@ static struct os_file *leave_locks(struct os_file *file) {
 
 static void posix_file_unlock(struct os *os, struct os_file *file) {
     (void)os;
+    if (file->owner != getpid())
+        return; /* never locked, or by the process we were forked from */
     pthread_mutex_lock(&locks_mutex);
     struct os_file *parked = leave_locks(file);
+    file->owner = 0;
     struct flock lock = lock_of_whole_file(F_UNLCK);
     (void)fcntl(file->descriptor, F_SETLK, &lock);
     while (parked) {
@@ -280,6 +268,24 @@ static void posix_file_unlock(struct os *os, struct os_file *file) {
         parked = next;
     }
     pthread_mutex_unlock(&locks_mutex);
+}
+
+/* A file whose inode is locked here is parked; the one that holds the lock gives it up first. */
+static void posix_file_close(struct os *os, struct os_file *file) {
+    struct stat status;
+    pthread_mutex_lock(&locks_mutex);
+    struct os_file *holder = fstat(file->descriptor, &status) == 0 ? find_lock(&status) : NULL;
+    bool parked = holder && holder != file;
+    if (parked) {
+        file->next = holder->parked;
+        holder->parked = file;
+    }
+    pthread_mutex_unlock(&locks_mutex);
+    if (parked)
+        return;
+    if (holder == file)
+        posix_file_unlock(os, file);
+    close_descriptor(file);
 }
 
 static int64_t posix_file_lock_holder(struct os *os, struct os_file *file) {

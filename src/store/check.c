@@ -51,7 +51,6 @@ struct check_run {
     struct segment *segment;
     struct segment_index *index;
     bool is_last;
-    bool next_is_last;
     uint64_t superseded_from; /* the next segment's first sequence: frames from there on count there, not here */
 };
 
@@ -212,19 +211,41 @@ static int check_frame(struct check_run *run, const struct frame *frame, const u
 
 /* ---- behind the frames ---- */
 
-/* The place of damage is where intact frames end and, further on, go on. */
-static int check_broken_place(struct check_run *run, struct scan *scan, bool *out_goes_on, struct fbat_error *error) {
-    uint64_t offset = scan->offset, found_offset = 0;
+/* The next intact frame behind a broken place, and whether it or LOCK proves that what is broken had been durable. */
+static int look_further(struct check_run *run, struct scan *scan, bool *out_found, bool *out_durable,
+                        struct fbat_error *error) {
     struct frame frame;
-    FBAT_TRY(scan_search(scan, 0, out_goes_on, &found_offset, &frame, error));
-    if (*out_goes_on) {
+    uint64_t found_offset, first_offset = 0;
+    bool found = true;
+    *out_found = false;
+    *out_durable = run->live.durable_sequence >= run->expected;
+    while (found) {
+        FBAT_TRY(scan_search(scan, 0, &found, &found_offset, &frame, error));
+        if (found && !*out_found)
+            first_offset = found_offset;
+        *out_found |= found;
+        *out_durable |= found && frame.durable_sequence >= run->expected;
+        if (*out_durable)
+            break;
+    }
+    scan->offset = first_offset;
+    return FBAT_OK;
+}
+
+/* The place of damage is where intact frames end and, further on, go on. A power cut may leave such a hole too, but only
+ * in the last segment of a writer that did not close, and only where nothing was durable yet. */
+static int check_broken_place(struct check_run *run, struct scan *scan, bool *out_goes_on, struct fbat_error *error) {
+    uint64_t offset = scan->offset;
+    bool durable;
+    FBAT_TRY(look_further(run, scan, out_goes_on, &durable, error));
+    if (*out_goes_on && run->is_last && run->live.state == LIVE_OPEN && !durable)
+        *out_goes_on = false;
+    if (*out_goes_on)
         report_place(run, FBAT_FINDING_FRAME, true, offset, run->expected,
                      "%" PRIu64 " bytes are not a valid frame; the log goes on at offset %" PRIu64,
-                     found_offset - offset, found_offset);
-        scan->offset = found_offset;
-    } else {
+                     scan->offset - offset, scan->offset);
+    else
         scan->offset = offset;
-    }
     return FBAT_OK;
 }
 
@@ -264,10 +285,10 @@ static int check_rest(struct check_run *run, struct scan *scan, const char *foot
     FBAT_TRY(scan_look(scan, &state, &frame, &bytes, error));
     FBAT_TRY(scan_find_bytes(scan, &bytes_follow, error));
     if (!run->is_last) {
-        /* Frames that a later segment took over were left behind on purpose, and so was the footer. A writer that is
-         * rotating, or died at it, has not finished the footer of the last segment but one. */
-        bool rotating = run->bounded || (run->next_is_last && run->live.state == LIVE_OPEN);
-        bool damage = bytes_follow && state != FRAME_VALID && !rotating;
+        /* Frames that a later segment took over were left behind on purpose, and so was the footer. A writer at work may
+         * be sealing; one that died may have left footers unfinished. Closing leaves none. */
+        bool unfinished = run->bounded || run->live.state == LIVE_OPEN;
+        bool damage = bytes_follow && state != FRAME_VALID && !unfinished;
         report_place(run, FBAT_FINDING_FOOTER, damage, offset, 0,
                      "the segment has no valid footer (%s); opening the store for writing makes it again",
                      footer_fault);
@@ -363,15 +384,31 @@ static void check_footer(struct check_run *run, const struct segment_index *foot
 
 /* ---- one segment ---- */
 
-static void check_header(struct check_run *run) {
+/* A last segment whose creation was cut short: a broken header, and no frame behind it. */
+static int check_broken_header(struct check_run *run, struct fbat_error *error) {
+    struct scan scan;
+    uint64_t offset;
+    struct frame frame;
+    bool found = false;
+    int status = FBAT_OK;
+    scan_init(&scan, run->segment, SEGMENT_HEADER_BYTES - FRAME_ALIGNMENT);
+    if (run->segment->file_bytes > SEGMENT_HEADER_BYTES)
+        status = scan_search(&scan, 0, &found, &offset, &frame, error);
+    scan_deinit(&scan);
+    bool unfinished = run->is_last && !found && run->live.state == LIVE_OPEN;
+    run->gap_epoch++;
+    if (unfinished)
+        report_place(run, FBAT_FINDING_TORN, false, 0, run->expected,
+                     "the segment was being created when its writer died; the next opening discards it");
+    else
+        report_place(run, FBAT_FINDING_SEGMENT, true, 0, run->expected, "the segment's header is damaged");
+    return status;
+}
+
+static int check_header(struct check_run *run, struct fbat_error *error) {
     const struct segment_header *header = &run->segment->header;
-    if (run->segment->header_state == SEGMENT_HEADER_BROKEN) {
-        bool unfinished =
-            run->is_last && run->live.state == LIVE_OPEN && run->segment->file_bytes <= SEGMENT_HEADER_BYTES;
-        report_place(run, FBAT_FINDING_SEGMENT, !unfinished, 0, run->expected, "the segment's header is damaged");
-        run->gap_epoch++;
-        return;
-    }
+    if (run->segment->header_state == SEGMENT_HEADER_BROKEN)
+        return check_broken_header(run, error);
     if (header->first_sequence != run->expected) {
         report_place(run, FBAT_FINDING_SEQUENCE, true, 0, run->expected,
                      "the segment starts at sequence %" PRIu64 " where %" PRIu64 " was expected",
@@ -383,6 +420,7 @@ static void check_header(struct check_run *run) {
         report_place(run, FBAT_FINDING_CHAIN, true, 0, run->expected,
                      "the segment does not follow the hash of the last event before it");
     }
+    return FBAT_OK;
 }
 
 /* Frames first, then the footer against them. The footer's index, where it is valid, is kept for the segments to come,
@@ -449,9 +487,7 @@ static int find_superseded(struct check_run *run, uint64_t next_id, struct fbat_
 }
 
 /* next_id is 0 for the last segment. */
-static int check_segment(struct check_run *run, uint64_t segment_id, uint64_t next_id, bool next_is_last,
-                         struct fbat_error *error) {
-    run->next_is_last = next_is_last;
+static int check_segment(struct check_run *run, uint64_t segment_id, uint64_t next_id, struct fbat_error *error) {
     FBAT_TRY(find_superseded(run, next_id, error));
     FBAT_TRY(segment_open(run->os, run->dir, segment_id, &run->meta.store_id, SEGMENT_READ, &run->segment, error));
     int status = segment_index_create(run->segment, &run->index, error);
@@ -464,8 +500,9 @@ static int check_segment(struct check_run *run, uint64_t segment_id, uint64_t ne
     if (run->segment->header_state == SEGMENT_HEADER_NEWER)
         return error_set(error, FBAT_ERR_VERSION, "segment %" PRIu64 " was written by a newer version of fbat",
                          segment_id);
-    check_header(run);
-    status = check_contents(run, error);
+    status = check_header(run, error);
+    if (status == FBAT_OK)
+        status = check_contents(run, error);
     run->segment = NULL; /* its index owned it */
     if (status == FBAT_OK)
         status = keep_index(run, error);
@@ -502,7 +539,7 @@ static int check_segments(struct check_run *run, const uint64_t *ids, size_t cou
                          "segment files %" PRIu64 " to %" PRIu64 " are missing", wanted, ids[at] - 1);
         if (run->bounded && run->expected > run->live.visible_sequence)
             break;
-        FBAT_TRY(check_segment(run, ids[at], at + 1 == count ? 0 : ids[at + 1], at + 2 == count, error));
+        FBAT_TRY(check_segment(run, ids[at], at + 1 == count ? 0 : ids[at + 1], error));
     }
     uint64_t known = run->live.durable_sequence;
     if (!run->stopped && run->live.state != LIVE_UNKNOWN && known >= run->expected)

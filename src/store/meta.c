@@ -3,7 +3,8 @@
  * The directory and its two small files: store.meta, which makes it a store, and LOCK, which tells of its writer.
  *
  * Creation, in order: directory, LOCK (locked), store.meta under another name, synced, renamed, directory synced, parent
- * synced. A crash before the rename leaves a directory that counts as empty.
+ * synced. A crash before the rename leaves a directory that counts as empty; one before the parent is synced leaves a
+ * store without segments, whose names the next opening for writing syncs again before it takes an event.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -179,11 +180,16 @@ static int write_meta(struct os *os, const char *dir, const struct store_meta *m
     return os_errno ? error_set_os(error, os_errno, "write", path) : FBAT_OK;
 }
 
-/* The directory's own name; where its parent may not be synced, the system will get to it. */
-static void sync_parent(struct os *os, const char *dir) {
+int meta_sync_names(struct os *os, const char *dir, struct fbat_error *error) {
     char parent[LIMIT_PATH_BYTES + 4];
+    int os_errno = os->methods->dir_sync(os, dir);
+    if (os_errno)
+        return error_set_os(error, os_errno, "sync the directory", dir);
     snprintf(parent, sizeof parent, "%s/..", dir);
-    (void)os->methods->dir_sync(os, parent);
+    os_errno = os->methods->dir_sync(os, parent);
+    /* Where the parent may not be read it cannot be synced: the system will get to it. */
+    bool refused = os_errno == EACCES || os_errno == EPERM;
+    return os_errno && !refused ? error_set_os(error, os_errno, "sync the directory", parent) : FBAT_OK;
 }
 
 int meta_create_or_read(struct os *os, const char *dir, struct store_meta *out_meta, struct fbat_error *error) {
@@ -199,7 +205,6 @@ int meta_create_or_read(struct os *os, const char *dir, struct store_meta *out_m
     static const struct fbat_id none;
     meta.store_id = id_make(&none, meta.created_us, random_bits);
     FBAT_TRY(write_meta(os, dir, &meta, error));
-    sync_parent(os, dir);
     *out_meta = meta;
     return FBAT_OK;
 }

@@ -110,6 +110,7 @@ static int announce_writer(struct fbat_store *store, const struct sequencer_star
         .durable_sequence = start->last_sequence,
         .segment_id = start->active ? start->active->segment->header.segment_id : 0,
         .end = start->active ? start->active->segment->end : 0,
+        .unfinished_segment_id = start->unfinished_segment_id,
     };
     FBAT_TRY(write_live(store, &live, error));
     void *address;
@@ -124,13 +125,15 @@ static int announce_close(struct fbat_store *store, struct fbat_error *error) {
     const struct sequencer *sequencer = &store->sequencer;
     const struct segment *segment = sequencer->active ? sequencer->active->segment : NULL;
     const struct live live = {
-        .state = LIVE_CLOSED,
+        /* "Closed" also says that every footer is whole. */
+        .state = sequencer->unfinished_segment_id ? LIVE_OPEN : LIVE_CLOSED,
         .store_id = store->meta.store_id,
         .pid = store->os->methods->process_id(store->os),
         .visible_sequence = sequencer->last_sequence,
         .durable_sequence = sequencer->last_sequence,
         .segment_id = segment ? segment->header.segment_id : 0,
         .end = segment ? segment->end : 0,
+        .unfinished_segment_id = sequencer->unfinished_segment_id,
     };
     return write_live(store, &live, error);
 }
@@ -145,6 +148,8 @@ static int open_for_writing(struct fbat_store *store, struct fbat_error *error) 
     FBAT_TRY(live_read(store->os, store->lock_file, &store->meta.store_id, &live, error));
     struct sequencer_start start = {0};
     FBAT_TRY(recover_segments(store, &live, false, &start, error));
+    if (live.state != LIVE_CLOSED)
+        FBAT_TRY(meta_sync_names(store->os, store->dir, error));
     FBAT_TRY(announce_writer(store, &start, error));
     FBAT_TRY(sequencer_init(&store->sequencer, store->os, &store->config, store->dir, &store->meta.store_id,
                             &store->directory, store->live, &start, error));

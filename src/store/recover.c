@@ -131,12 +131,28 @@ static void note_drop(struct recovery_run *run, const struct segment *segment, u
              report->dropped_bytes, report->dropped_segment_id, offset);
 }
 
+/* As rotation does: LOCK names the footer before it is written. Best effort, as all about footers. */
+static void mark_unfinished(struct recovery_run *run, uint64_t segment_id) {
+    struct fbat_store *store = run->store;
+    uint8_t bytes[8];
+    if (run->at.unfinished_segment_id != 0)
+        return;
+    run->at.unfinished_segment_id = segment_id;
+    store_u64(bytes, segment_id);
+    if (run->live->state == LIVE_OPEN && run->live->unfinished_segment_id == 0)
+        (void)store->os->methods->file_write_at(store->os, store->lock_file, bytes, sizeof bytes, LIVE_UNFINISHED_AT);
+}
+
 /* The footer of a complete segment, made again. Derived data: on failure the index in memory serves. */
 static struct segment_index *seal_again(struct recovery_run *run, struct segment_index *index) {
     struct fbat_store *store = run->store;
+    uint64_t unfinished_before = run->at.unfinished_segment_id;
     struct fbat_error ignored;
     store->report.footers_rebuilt++;
-    if (store->read_only || index->rows_added == 0 || segment_index_write_footer(index, &ignored) < 0)
+    if (store->read_only || index->rows_added == 0)
+        return index;
+    mark_unfinished(run, index->segment->header.segment_id);
+    if (segment_index_write_footer(index, &ignored) < 0)
         return index;
     struct segment *segment;
     if (segment_open(store->os, store->dir, index->segment->header.segment_id, &store->meta.store_id, SEGMENT_WRITE,
@@ -148,6 +164,7 @@ static struct segment_index *seal_again(struct recovery_run *run, struct segment
         segment_close(segment);
         return index;
     }
+    run->at.unfinished_segment_id = unfinished_before;
     segment_index_release(index);
     return sealed;
 }
@@ -165,7 +182,8 @@ static int act(struct recovery_run *run, const struct recovery_facts *facts, con
                         "an event that was durable is broken or missing here", error);
     }
     run->at.active = *index;
-    return run->store->read_only ? FBAT_OK : segment_resume(segment, end->rewrite_from, error);
+    bool distrust = run->live->state != LIVE_CLOSED;
+    return run->store->read_only ? FBAT_OK : segment_resume(segment, distrust, end->rewrite_from, error);
 }
 
 /* ---- one segment ---- */
@@ -222,6 +240,12 @@ static void note_place(struct recovery_run *run, const struct segment_index *ind
     memcpy(at->last_hash, index->summary.last_hash, sizeof at->last_hash);
 }
 
+/* A footer whose sync failed can still be read from the page cache, and be gone after a power cut: it is made again. */
+static bool footer_may_be_lost(const struct recovery_run *run, const struct segment *segment) {
+    uint64_t first = run->live->unfinished_segment_id;
+    return first != 0 && segment->header.segment_id >= first;
+}
+
 /* The segment becomes part of the index, or stays the caller's when the status is negative and *out_index is NULL. */
 static int take_segment(struct recovery_run *run, struct segment *segment, const struct segment *next,
                         struct fbat_error *error) {
@@ -232,6 +256,8 @@ static int take_segment(struct recovery_run *run, struct segment *segment, const
     if (segment->header.first_sequence != run->expected)
         status = fail_run(run, segment->header.segment_id, 0,
                           "its first sequence does not follow the segment before it: events are missing", error);
+    else if (footer_may_be_lost(run, segment))
+        status = FBAT_ERR_NOT_FOUND;
     else
         status = segment_index_open_footer(segment, &index, &fault, error);
     if (status == FBAT_OK) {

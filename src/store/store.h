@@ -75,6 +75,9 @@ int meta_read(struct os *os, const char *dir, struct store_meta *out_meta, struc
 /* Makes the directory a store where it is absent or empty; reads store.meta in any case. The lock is held. */
 int meta_create_or_read(struct os *os, const char *dir, struct store_meta *out_meta, struct fbat_error *error);
 
+/* Makes the names of the directory and of what is in it durable. */
+int meta_sync_names(struct os *os, const char *dir, struct fbat_error *error);
+
 /* Refuses a path that can neither be nor become a store; creates the directory where it is absent. */
 int meta_prepare_dir(struct os *os, const char *dir, struct fbat_error *error);
 

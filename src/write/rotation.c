@@ -72,6 +72,21 @@ static int seal(struct sequencer *sequencer, struct segment_index *old, struct f
     return status;
 }
 
+/* LOCK says which footers cannot be trusted before one is written, so that a death in the middle is known too: a footer
+ * whose sync failed can be read back until the power goes. */
+static void seal_marked(struct sequencer *sequencer, struct segment_index *old) {
+    struct fbat_error error;
+    uint64_t unfinished_before = sequencer->unfinished_segment_id;
+    if (unfinished_before == 0)
+        sequencer->unfinished_segment_id = old->segment->header.segment_id;
+    sequencer_publish_live(sequencer);
+    if (seal(sequencer, old, &error) < 0)
+        log_warning(sequencer, &error);
+    else
+        sequencer->unfinished_segment_id = unfinished_before;
+    sequencer_publish_live(sequencer);
+}
+
 static int rotate(struct sequencer *sequencer, uint64_t frame_bytes, struct fbat_error *error) {
     struct segment_index *old = sequencer->active, *index;
     uint64_t segment_id = sequencer->last_segment_id + 1;
@@ -88,9 +103,8 @@ static int rotate(struct sequencer *sequencer, uint64_t frame_bytes, struct fbat
     }
     sequencer->active = index;
     sequencer->last_segment_id = segment_id;
-    struct fbat_error seal_error;
-    if (old && seal(sequencer, old, &seal_error) < 0)
-        log_warning(sequencer, &seal_error);
+    if (old)
+        seal_marked(sequencer, old);
     return FBAT_OK;
 }
 

@@ -76,6 +76,7 @@ int sequencer_init(struct sequencer *sequencer, struct os *os, const struct fbat
     sequencer->live = live;
     sequencer->active = start->active;
     sequencer->last_segment_id = start->last_segment_id;
+    sequencer->unfinished_segment_id = start->unfinished_segment_id;
     sequencer->last_sequence = start->last_sequence;
     sequencer->last_recorded_us = start->last_recorded_us;
     sequencer->last_id = start->last_id;
@@ -231,19 +232,22 @@ static void commit_item(struct sequencer *sequencer, uint32_t item, const uint8_
     memcpy(head->last_hash, draft->hash, sizeof head->last_hash);
 }
 
+static void put_live(uint8_t *live, unsigned at, uint64_t value, int order) {
+    __atomic_store_n((uint64_t *)(void *)(live + at), LITTLE64(value), order);
+}
+
 void sequencer_publish_live(struct sequencer *sequencer) {
     uint8_t *live = sequencer->live;
     if (!live)
         return;
     const struct segment *segment = sequencer->active ? sequencer->active->segment : NULL;
     uint64_t durable = atomic_load_explicit(&sequencer->durable, memory_order_relaxed);
-    __atomic_store_n((uint64_t *)(void *)(live + LIVE_DURABLE_AT), LITTLE64(durable), __ATOMIC_RELAXED);
-    __atomic_store_n((uint64_t *)(void *)(live + LIVE_DURABLE_CHECK_AT), LITTLE64(~durable), __ATOMIC_RELAXED);
-    __atomic_store_n((uint64_t *)(void *)(live + LIVE_SEGMENT_AT), LITTLE64(segment ? segment->header.segment_id : 0),
-                     __ATOMIC_RELAXED);
-    __atomic_store_n((uint64_t *)(void *)(live + LIVE_END_AT), LITTLE64(segment ? segment->end : 0), __ATOMIC_RELAXED);
-    __atomic_store_n((uint64_t *)(void *)(live + LIVE_VISIBLE_AT), LITTLE64(directory_visible(sequencer->directory)),
-                     __ATOMIC_RELEASE);
+    put_live(live, LIVE_DURABLE_AT, durable, __ATOMIC_RELAXED);
+    put_live(live, LIVE_DURABLE_CHECK_AT, ~durable, __ATOMIC_RELAXED);
+    put_live(live, LIVE_SEGMENT_AT, segment ? segment->header.segment_id : 0, __ATOMIC_RELAXED);
+    put_live(live, LIVE_END_AT, segment ? segment->end : 0, __ATOMIC_RELAXED);
+    put_live(live, LIVE_UNFINISHED_AT, sequencer->unfinished_segment_id, __ATOMIC_RELAXED);
+    put_live(live, LIVE_VISIBLE_AT, directory_visible(sequencer->directory), __ATOMIC_RELEASE);
 }
 
 static void commit_frame(struct sequencer *sequencer, uint32_t count, int64_t now, const uint8_t *frame,

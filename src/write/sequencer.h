@@ -71,7 +71,8 @@ struct sequencer {
     uint64_t random_pool[SEQUENCER_RANDOM_WORDS];
     uint32_t random_left;
     bool dead;
-    struct fbat_error cause; /* why it is dead */
+    struct fbat_error cause;        /* why it is dead */
+    uint64_t unfinished_segment_id; /* the first whose sealing failed, 0 if none: see format/live.h */
 
     pthread_mutex_t sync_lock;
     _Atomic uint64_t durable;
@@ -88,6 +89,7 @@ struct sequencer_start {
     int64_t last_recorded_us;
     struct fbat_id last_id;
     uint8_t last_hash[SHA256_BYTES];
+    uint64_t unfinished_segment_id;
 };
 
 /* Builds the heads from the directory's segments. */
