@@ -24,6 +24,17 @@ function(fbat_split_folder folder out_mains out_others)
     set(${out_others} "${others}" PARENT_SCOPE)
 endfunction()
 
+# Sets out_objects to the objects of the sources that the programs of a folder share, compiled once.
+function(fbat_shared_objects folder sources libraries out_objects)
+    set(${out_objects} "" PARENT_SCOPE)
+    if(sources)
+        string(REPLACE "/" "_" target "${folder}/shared")
+        add_library(${target} OBJECT ${sources})
+        target_link_libraries(${target} PRIVATE fbat_options ${libraries})
+        set(${out_objects} $<TARGET_OBJECTS:${target}> PARENT_SCOPE)
+    endif()
+endfunction()
+
 # One program from source, at FOLDER/STEM in the build directory.
 function(fbat_program folder source)
     get_filename_component(stem "${source}" NAME_WE)
@@ -79,10 +90,12 @@ if(NOT CMOCKA_FOUND)
     message(STATUS "cmocka not found: the tests are not built")
 else()
     foreach(folder unit api model crash fault golden)
+        set(libraries fbat_support fbat_internal PkgConfig::CMOCKA)
         fbat_split_folder(tests/${folder} mains others)
+        fbat_shared_objects(tests/${folder} "${others}" "${libraries}" objects)
         foreach(source IN LISTS mains)
-            fbat_program(tests/${folder} "${source}" ${others})
-            target_link_libraries(${target} PRIVATE fbat_support fbat_internal PkgConfig::CMOCKA)
+            fbat_program(tests/${folder} "${source}" ${objects})
+            target_link_libraries(${target} PRIVATE ${libraries})
             add_dependencies(fbat_tests ${target})
         endforeach()
     endforeach()
@@ -90,11 +103,21 @@ endif()
 
 # ---- bench: against the public library, internals allowed for the parts measured alone
 
+# SQLite is a peer to compare with where its header is; it is loaded when a benchmark runs. The definition makes the
+# build notice when the header comes later.
+add_library(fbat_bench_libraries INTERFACE)
+target_link_libraries(fbat_bench_libraries INTERFACE fbat_internal m ${CMAKE_DL_LIBS})
+target_compile_definitions(fbat_bench_libraries INTERFACE "_GNU_SOURCE=")
+pkg_check_modules(SQLITE3 QUIET sqlite3)
+if(SQLITE3_FOUND)
+    target_compile_definitions(fbat_bench_libraries INTERFACE FBAT_BENCH_SQLITE=1)
+    target_include_directories(fbat_bench_libraries INTERFACE ${SQLITE3_INCLUDE_DIRS})
+endif()
 fbat_split_folder(bench mains others)
+fbat_shared_objects(bench "${others}" fbat_bench_libraries objects)
 foreach(source IN LISTS mains)
-    fbat_program(bench "${source}" ${others})
-    target_compile_definitions(${target} PRIVATE "_GNU_SOURCE=")
-    target_link_libraries(${target} PRIVATE fbat_internal m)
+    fbat_program(bench "${source}" ${objects})
+    target_link_libraries(${target} PRIVATE fbat_bench_libraries)
 endforeach()
 
 # ---- examples: as a user's program, with the shared library and its public header only

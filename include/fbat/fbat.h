@@ -126,7 +126,7 @@ FBAT_API int fbat_id_parse(const char *text, size_t size, struct fbat_id *out_id
 
 /* The id that stands for an arbitrary name: the first 128 bits of SHA-256(name), marked as UUID version 8 (RFC 9562,
  * section 5.8). The same name gives the same id everywhere, so it can serve as an idempotency key.
- * FBAT_ERR_NO_MEMORY when no digest can be had. Any thread. */
+ * FBAT_ERR_ARGUMENT: out_id is NULL, or name has a size and no data. Any thread. */
 FBAT_API int fbat_id_derive(struct fbat_slice name, struct fbat_id *out_id);
 
 /* True when no bit is set. */

@@ -64,12 +64,8 @@ static void set_version(struct fbat_id *id, uint8_t version) {
 int fbat_id_derive(struct fbat_slice name, struct fbat_id *out_id) {
     if (!out_id || (!name.data && name.size > 0))
         return FBAT_ERR_ARGUMENT;
-    struct sha256 sha;
-    if (!sha256_init(&sha))
-        return FBAT_ERR_NO_MEMORY;
     uint8_t hash[SHA256_BYTES];
-    sha256_of(&sha, name.data, name.size, NULL, 0, hash);
-    sha256_deinit(&sha);
+    sha256_of(name.data, name.size, NULL, 0, hash);
     memcpy(out_id->bytes, hash, sizeof out_id->bytes);
     set_version(out_id, 8);
     return FBAT_OK;

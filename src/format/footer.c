@@ -120,7 +120,7 @@ static const char *verify_part(const uint8_t *file, const struct footer_part *pa
 }
 
 static bool slots_are_sound(const struct footer_part *slots, uint64_t elements) {
-    return slots && slots->count >= 1 && (slots->count & (slots->count - 1)) == 0 && slots->count > elements;
+    return slots && slots->count >= 2 && (slots->count & (slots->count - 1)) == 0 && slots->count > elements;
 }
 
 static bool counts_agree(const struct footer *footer) {

@@ -72,8 +72,8 @@
  *         20     4  zero
  *         24     8  zero
  *
- * Slots: open addressing with linear probing over a power of two of 32-bit numbers; an element is looked for from
- * hash mod size on, and 0 is an empty slot. Id slots hold row numbers, placed by id hash; stream slots hold stream
+ * Slots: open addressing with linear probing over 2^n 32-bit numbers (n >= 1); an element is looked for from the slot
+ * that the top n bits of its hash number, and 0 is an empty slot. Id slots hold row numbers, placed by id hash; stream slots hold stream
  * indexes counted from 1, placed by name hash.
  */
 #ifndef FBAT_FORMAT_FOOTER_H

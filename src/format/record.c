@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The event record's bytes and its hash. Pure: no I/O, no allocation. Any thread, with a digest of its own.
+ * The event record's bytes and its hash. Pure: no I/O, no allocation. Any thread.
  *
  * I1: what record_encode writes, record_measure accepts, record_find_fault finds nothing in, and record_hash repeats.
  */
@@ -121,7 +121,7 @@ static void put_fixed(const struct record_input *input, uint8_t *to) {
     memcpy(to + RECORD_PREVIOUS_HASH_AT, input->previous_hash, SHA256_BYTES);
 }
 
-void record_encode(struct sha256 *sha, const struct record_input *input, uint8_t *to, uint8_t out_hash[SHA256_BYTES]) {
+void record_encode(const struct record_input *input, uint8_t *to, uint8_t out_hash[SHA256_BYTES]) {
     put_fixed(input, to);
     uint8_t *end = to + RECORD_FIXED_BYTES;
     end = bytes_put(end, input->scope.data, input->scope.size);
@@ -138,7 +138,7 @@ void record_encode(struct sha256 *sha, const struct record_input *input, uint8_t
         .total = align_up((uint64_t)(end - to), RECORD_ALIGNMENT),
     };
     memset(end, 0, (size_t)(sizes.total - (uint64_t)(end - to)));
-    record_hash(sha, input->sequence, to, &sizes, out_hash);
+    record_hash(input->sequence, to, &sizes, out_hash);
     memcpy(to + RECORD_HASH_AT, out_hash, SHA256_BYTES);
 }
 
@@ -204,16 +204,16 @@ const char *record_find_fault(const uint8_t *at, const struct record_sizes *size
     return NULL;
 }
 
-void record_hash(struct sha256 *sha, uint64_t sequence, const uint8_t *at, const struct record_sizes *sizes,
+void record_hash(uint64_t sequence, const uint8_t *at, const struct record_sizes *sizes,
                  uint8_t out_hash[SHA256_BYTES]) {
     const uint8_t *names = at + RECORD_FIXED_BYTES;
     size_t names_bytes = (size_t)sizes->scope + sizes->entity + sizes->tags;
     uint8_t image[IMAGE_BYTES];
     store_u64(image, sequence);
     memcpy(image + IMAGE_SEQUENCE_BYTES, at + RECORD_PAYLOAD_BYTES_AT, IMAGE_FIELDS_BYTES);
-    sha256_of(sha, names + names_bytes, (size_t)sizes->headers + sizes->payload, NULL, 0,
+    sha256_of(names + names_bytes, (size_t)sizes->headers + sizes->payload, NULL, 0,
               image + IMAGE_SEQUENCE_BYTES + IMAGE_FIELDS_BYTES);
-    sha256_of(sha, image, sizeof image, names, names_bytes, out_hash);
+    sha256_of(image, sizeof image, names, names_bytes, out_hash);
 }
 
 void record_view(const uint8_t *at, const struct record_sizes *sizes, uint64_t sequence, struct fbat_event *out_event) {

@@ -99,7 +99,7 @@ uint64_t record_bytes(uint64_t scope, uint64_t entity, uint64_t tags, uint64_t h
 
 /* Encodes a whole record, padding and hash included, at `to`, which has room for record_bytes of it. The hash is also
  * copied to out_hash. */
-void record_encode(struct sha256 *sha, const struct record_input *input, uint8_t *to, uint8_t out_hash[SHA256_BYTES]);
+void record_encode(const struct record_input *input, uint8_t *to, uint8_t out_hash[SHA256_BYTES]);
 
 /* True when a record that fits into `available` bytes stands at `at`; fills out_sizes. */
 bool record_measure(const uint8_t *at, uint64_t available, struct record_sizes *out_sizes);
@@ -108,7 +108,7 @@ bool record_measure(const uint8_t *at, uint64_t available, struct record_sizes *
 const char *record_find_fault(const uint8_t *at, const struct record_sizes *sizes);
 
 /* The hash that a measured record should have, for its sequence. */
-void record_hash(struct sha256 *sha, uint64_t sequence, const uint8_t *at, const struct record_sizes *sizes,
+void record_hash(uint64_t sequence, const uint8_t *at, const struct record_sizes *sizes,
                  uint8_t out_hash[SHA256_BYTES]);
 
 /* A view of a measured record; segment_id, offset and pin are left zero. */

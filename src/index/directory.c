@@ -112,10 +112,12 @@ bool segment_list_find_id(const struct segment_list *list, uint64_t visible, con
         struct segment_index *index = list->indexes[at];
         if (!may_hold_id(index, id))
             continue;
-        uint32_t limit = directory_row_limit(index, visible);
-        if (limit > 0 && segment_index_find_id(index, limit, id_hash, id, out_position)) {
+        uint32_t count = segment_index_row_count(index), position;
+        /* An id stands once, so what is found beyond `visible` cannot be anywhere else. */
+        if (segment_index_find_id(index, count, id_hash, id, &position)) {
             *out_index = index;
-            return true;
+            *out_position = position;
+            return segment_index_row(index, position)->sequence <= visible;
         }
     }
     return false;

@@ -322,17 +322,24 @@ uint32_t segment_index_rows_before_time(const struct segment_index *index, uint3
     return low;
 }
 
+/* The fixed part of a row's record; NULL when it cannot lie within the frames. A row is published after its record, so
+ * the file holds it; `end` of an active segment is the writer's. */
+static const uint8_t *fixed_part_of_row(const struct segment_index *index, const struct footer_row *row,
+                                        uint64_t *out_room) {
+    uint64_t offset = (uint64_t)row->record_words * 8;
+    uint64_t end = index->sealed ? index->summary.frames_end : index->segment->map_bytes;
+    if (offset < SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES || offset + RECORD_FIXED_BYTES > end)
+        return NULL;
+    *out_room = end - offset;
+    return index->segment->map + offset;
+}
+
 /* The record of a row, measured; NULL when it does not lie within the frames. */
 static const uint8_t *record_of_row(const struct segment_index *index, const struct footer_row *row,
                                     struct record_sizes *out_sizes) {
-    const struct segment *segment = index->segment;
-    uint64_t offset = (uint64_t)row->record_words * 8;
-    /* A row is published after its record, so the file holds it; `end` of an active segment is the writer's. */
-    uint64_t end = index->sealed ? index->summary.frames_end : segment->map_bytes;
-    if (offset < SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES || offset >= end ||
-        !record_measure(segment->map + offset, end - offset, out_sizes))
-        return NULL;
-    return segment->map + offset;
+    uint64_t room;
+    const uint8_t *record = fixed_part_of_row(index, row, &room);
+    return record && record_measure(record, room, out_sizes) ? record : NULL;
 }
 
 bool segment_index_find_id(const struct segment_index *index, uint32_t limit, uint64_t id_hash,
@@ -343,10 +350,10 @@ bool segment_index_find_id(const struct segment_index *index, uint32_t limit, ui
         if (number > limit)
             continue;
         const struct footer_row *row = segment_index_row(index, number - 1);
-        struct record_sizes sizes;
         if (row->id_hash != id_hash)
             continue;
-        const uint8_t *record = record_of_row(index, row, &sizes);
+        uint64_t room;
+        const uint8_t *record = fixed_part_of_row(index, row, &room);
         if (record && memcmp(record + RECORD_ID_AT, id->bytes, sizeof id->bytes) == 0) {
             *out_position = number - 1;
             return true;

@@ -9,13 +9,19 @@
 
 enum { FIRST_SIZE = 1024 };
 
+static void set_size(struct slots_table *table, uint64_t size) {
+    FBAT_ASSERT(size >= 2 && (size & (size - 1)) == 0);
+    table->size = size;
+    table->shift = (unsigned)__builtin_clzll(size) + 1;
+}
+
 static struct slots_table *allocate_table(uint64_t size) {
     struct slots_table *table = memory_allocate_zero(sizeof *table + (size_t)size * sizeof(uint32_t));
     if (!table)
         return NULL;
     table->writable = (_Atomic uint32_t *)(table + 1);
     table->numbers = table->writable;
-    table->size = size;
+    set_size(table, size);
     return table;
 }
 
@@ -34,7 +40,7 @@ bool slots_init_mapped(struct slots *slots, const void *numbers, uint64_t size) 
     if (!table)
         return false;
     table->numbers = numbers;
-    table->size = size;
+    set_size(table, size);
     atomic_init(&slots->table, table);
     slots->used = 0;
     slots->memory_bytes = sizeof *table;
@@ -52,7 +58,7 @@ void slots_deinit(struct slots *slots) {
 }
 
 static void place(struct slots_table *table, uint64_t hash, uint32_t number) {
-    uint64_t mask = table->size - 1, at = hash & mask;
+    uint64_t mask = table->size - 1, at = hash >> table->shift;
     while (atomic_load_explicit(&table->writable[at], memory_order_relaxed) != 0)
         at = (at + 1) & mask;
     atomic_store_explicit(&table->writable[at], number, memory_order_release);
@@ -90,14 +96,14 @@ void slots_add(struct slots *slots, uint64_t hash, uint32_t number) {
  * (Knuth, The Art of Computer Programming, volume 3, section 6.4, algorithm R). */
 void slots_remove(struct slots *slots, uint64_t hash, uint32_t number, slots_hash_fn hash_of, const void *user) {
     struct slots_table *table = atomic_load_explicit(&slots->table, memory_order_relaxed);
-    uint64_t mask = table->size - 1, hole = hash & mask;
+    uint64_t mask = table->size - 1, hole = hash >> table->shift;
     while (atomic_load_explicit(&table->writable[hole], memory_order_relaxed) != number)
         hole = (hole + 1) & mask;
     for (uint64_t at = (hole + 1) & mask;; at = (at + 1) & mask) {
         uint32_t moved = atomic_load_explicit(&table->writable[at], memory_order_relaxed);
         if (moved == 0)
             break;
-        uint64_t distance_from_home = (at - hash_of(user, moved)) & mask;
+        uint64_t distance_from_home = (at - (hash_of(user, moved) >> table->shift)) & mask;
         if (distance_from_home < ((at - hole) & mask))
             continue; /* its home lies behind the hole */
         atomic_store_explicit(&table->writable[hole], moved, memory_order_relaxed);

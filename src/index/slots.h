@@ -2,9 +2,12 @@
 /*
  * Slots: an open-addressing table of 32-bit numbers, the same in memory and in a footer.
  *
- *     hash mod size ──┐
- *                     v
+ *     top bits of the hash ──┐
+ *                            v
  *     [ 0 | 7 | 0 | 3 | 12 | 0 | 0 | 5 ]     0 = empty; a lookup probes on until it finds 0
+ *
+ * The top bits, so that a table of twice the size has its numbers in nearly the same order: growth then walks both from
+ * front to end.
  *
  * What a number stands for, and comparing keys, is the caller's business: lookups are loops over slots_first and
  * slots_next. Numbers are only ever added, but for a writer that has a table to itself.
@@ -26,7 +29,8 @@ struct slots_table {
     struct slots_table *older; /* retired, freed with this one */
     const _Atomic uint32_t *numbers;
     _Atomic uint32_t *writable; /* the same, or NULL when mapped from a footer */
-    uint64_t size;              /* power of two */
+    uint64_t size;              /* power of two, at least 2 */
+    unsigned shift;             /* 64 - log2 of size: a number's home is hash >> shift */
 };
 
 struct slots {
@@ -63,7 +67,7 @@ struct slots_probe {
 
 static inline struct slots_probe slots_first(const struct slots *slots, uint64_t hash) {
     const struct slots_table *table = atomic_load_explicit(&slots->table, memory_order_acquire);
-    return (struct slots_probe){.table = table, .place = hash & (table->size - 1), .left = table->size};
+    return (struct slots_probe){.table = table, .place = hash >> table->shift, .left = table->size};
 }
 
 /* The next number, or 0 at the end. */

@@ -35,7 +35,7 @@ enum {
     PAGE_BYTES = 4096,
     RESERVE_STEP_MIN = 1 << 20,  /* blocks are reserved in steps that double from here ... */
     RESERVE_STEP_MAX = 64 << 20, /* ... to here */
-    POPULATE_STEP = 512 << 10,   /* pages are made present this far ahead */
+    POPULATE_STEP = 128 << 10,   /* pages are made present this far ahead */
     REWRITE_STEP = 1 << 20,
 };
 
@@ -306,6 +306,14 @@ void segment_scrub_frame(struct segment *segment) {
     uint64_t room = segment->file_bytes - segment->end;
     size_t size = room < sizeof zeros ? (size_t)room : sizeof zeros;
     (void)segment->os->methods->file_write_at(segment->os, segment->file, zeros, size, segment->end);
+}
+
+void segment_settle(struct segment *segment, uint64_t end) {
+    uint64_t to = end & ~(uint64_t)(PAGE_BYTES - 1);
+    if (to <= segment->settled_end)
+        return;
+    segment->os->methods->map_settle(segment->os, segment->map + segment->settled_end, to - segment->settled_end);
+    segment->settled_end = to;
 }
 
 int segment_sync(struct segment *segment, enum os_sync_mode mode, struct fbat_error *error) {

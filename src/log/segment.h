@@ -36,6 +36,7 @@ struct segment {
     uint64_t file_bytes;    /* the file's size as last seen or set */
     uint64_t end;           /* offset after the last frame; the sequencer's */
     uint64_t populated_end; /* pages before this were made present for writing */
+    uint64_t settled_end;   /* pages before this were settled for a sync; guarded by who syncs */
     bool reserved;          /* blocks up to file_bytes are reserved: stores cannot fail */
     bool sync_failed;       /* never synced again */
     uint8_t *scratch;       /* frames that are written by pwrite are built here */
@@ -81,6 +82,9 @@ void segment_advance(struct segment *segment, uint64_t bytes);
 
 /* Clears a frame that must not come back after all, e.g. because its sync failed. Best effort. */
 void segment_scrub_frame(struct segment *segment);
+
+/* Prepares the whole pages before `end` for the sync that follows. */
+void segment_settle(struct segment *segment, uint64_t end);
 
 /* Makes all that was written durable. A second call after a failure answers the failure without a sync. */
 int segment_sync(struct segment *segment, enum os_sync_mode mode, struct fbat_error *error);

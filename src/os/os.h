@@ -63,6 +63,10 @@ struct os_methods {
     /* Makes the pages of [address, address + size) present and writable, as a hint. */
     void (*map_populate)(struct os *os, void *address, uint64_t size);
 
+    /* A hint before a sync: nobody is about to store into these whole pages. They may be taken out of the page table (their
+     * bytes stay in the page cache), so that the sync need not write-protect them one by one. */
+    void (*map_settle)(struct os *os, void *address, uint64_t size);
+
     /* The writer's lock on a file: dies with the process, not inherited by a child, one holder per file even within
      * one process. EWOULDBLOCK when held; *out_holder_pid is then the holder, 0 if unknown. */
     int (*file_lock)(struct os *os, struct os_file *file, int64_t *out_holder_pid);

@@ -192,6 +192,11 @@ static void posix_map_populate(struct os *os, void *address, uint64_t size) {
 #endif
 }
 
+static void posix_map_settle(struct os *os, void *address, uint64_t size) {
+    (void)os;
+    (void)madvise(address, (size_t)size, MADV_DONTNEED); /* of a shared file mapping: nothing is lost */
+}
+
 static struct flock lock_of_whole_file(short type) {
     struct flock lock;
     memset(&lock, 0, sizeof lock);
@@ -451,6 +456,7 @@ struct os *os_posix(void) {
         .file_map = posix_file_map,
         .file_unmap = posix_file_unmap,
         .map_populate = posix_map_populate,
+        .map_settle = posix_map_settle,
         .file_lock = posix_file_lock,
         .file_unlock = posix_file_unlock,
         .file_lock_holder = posix_file_lock_holder,

@@ -38,7 +38,6 @@ struct check_run {
     bool bounded; /* a writer is at work: up to live.visible_sequence */
     bool stopped; /* by a callback */
     uint64_t bytes_total;
-    struct sha256 sha;
     struct streams streams;
     uint64_t gap_epoch; /* grows with each gap; a head's draft_epoch says up to which one its place is known */
     uint64_t expected;  /* next sequence */
@@ -140,7 +139,7 @@ static int check_event(struct check_run *run, const uint8_t *at, const struct re
     if (fault)
         report_place(run, FBAT_FINDING_RECORD, true, offset, sequence, "%s", fault);
     uint8_t hash[SHA256_BYTES];
-    record_hash(&run->sha, sequence, at, sizes, hash);
+    record_hash(sequence, at, sizes, hash);
     if (memcmp(hash, event.hash, sizeof hash) != 0)
         report_place(run, FBAT_FINDING_HASH, true, offset, sequence, "the hash is not that of the event's fields");
     if (event.recorded_us < run->last_recorded_us)
@@ -423,6 +422,17 @@ static int check_header(struct check_run *run, struct fbat_error *error) {
     return FBAT_OK;
 }
 
+/* The next segment says where this one must end. */
+static void check_reach(struct check_run *run, uint64_t offset) {
+    if (run->superseded_from == UINT64_MAX || run->expected >= run->superseded_from)
+        return;
+    report_place(run, FBAT_FINDING_SEQUENCE, true, offset, run->expected,
+                 "sequences %" PRIu64 " to %" PRIu64 " are missing: the segment ends before the next one starts",
+                 run->expected, run->superseded_from - 1);
+    run->expected = run->superseded_from;
+    run->gap_epoch++;
+}
+
 /* Frames first, then the footer against them. The footer's index, where it is valid, is kept for the segments to come,
  * else the one built from the frames. */
 static int check_contents(struct check_run *run, struct fbat_error *error) {
@@ -447,6 +457,8 @@ static int check_contents(struct check_run *run, struct fbat_error *error) {
         report_place(run, FBAT_FINDING_FRAME, true, scan.offset, run->expected,
                      "the frames end before the place that the footer names");
     run->segment->file_bytes = file_bytes;
+    if (status == FBAT_OK && !run->stopped)
+        check_reach(run, scan.offset);
     bool beyond = run->bounded && run->expected > run->live.visible_sequence;
     if (status == FBAT_OK && !run->stopped && footer && !beyond)
         check_footer(run, footer);
@@ -584,14 +596,12 @@ static void deinit_run(struct check_run *run) {
         segment_list_release(run->done);
     if (run->lock_file)
         run->os->methods->file_close(run->os, run->lock_file);
-    if (run->sha.context)
-        sha256_deinit(&run->sha);
     streams_deinit(&run->streams);
 }
 
 static int init_run(struct check_run *run, struct fbat_error *error) {
     run->done = memory_allocate_zero(sizeof *run->done);
-    if (!run->done || !streams_init(&run->streams) || !sha256_init(&run->sha))
+    if (!run->done || !streams_init(&run->streams))
         return error_set_no_memory(error);
     atomic_init(&run->done->references, 1);
     run->expected = 1;

@@ -131,7 +131,7 @@ static int draft_ids(struct sequencer *sequencer, uint32_t end, struct fbat_erro
         struct draft *draft = &sequencer->drafts[sequencer->ids_drafted];
         if (!fbat_id_is_none(&draft->id))
             continue;
-        FBAT_TRY(sequencer_make_id(sequencer, &draft->id, error));
+        FBAT_TRY(sequencer_make_id(sequencer, sequencer->append_time_us, &draft->id, error));
         draft->id_made = true;
     }
     return FBAT_OK;
@@ -149,34 +149,42 @@ static int draft_causation(struct sequencer *sequencer, const struct fbat_new_ev
     return FBAT_OK;
 }
 
+/* One pass over the keys: counts those known, and the first of each sort. */
+struct key_counts {
+    uint32_t known, first_known, first_new;
+};
+
+static int count_keys(struct sequencer *sequencer, const struct segment_list *list, const struct fbat_new_event *events,
+                      uint32_t count, bool is_batch, struct key_counts *counts, struct fbat_error *error) {
+    for (uint32_t item = 0; item < count; item++) {
+        sequencer->drafts[item].id_made = false;
+        FBAT_TRY(draft_causation(sequencer, &events[item], item, error));
+        FBAT_TRY(draft_key(sequencer, list, &events[item], item, is_batch, error));
+        if (sequencer->drafts[item].known_index)
+            counts->first_known = counts->known++ == 0 ? item : counts->first_known;
+        else
+            counts->first_new = counts->first_new == count ? item : counts->first_new;
+    }
+    return FBAT_OK;
+}
+
 /* Keys of all items: how many are known. */
 static int draft_keys(struct sequencer *sequencer, const struct fbat_new_event *events, uint32_t count, bool is_batch,
                       uint32_t *out_known, struct fbat_error *error) {
-    struct segment_list *list = directory_acquire(sequencer->directory);
-    int status = FBAT_OK;
-    uint32_t known = 0, first_known = 0, first_new = count;
+    struct key_counts counts = {.first_new = count};
+    /* Changed only under the lock we hold, so neither the list nor its indexes go away. */
+    const struct segment_list *list = sequencer->directory->current;
     sequencer->ids_drafted = 0;
     if (is_batch)
         memset(sequencer->key_slots, 0, sequencer->key_slots_size * sizeof *sequencer->key_slots);
-    for (uint32_t item = 0; item < count && status == FBAT_OK; item++) {
-        sequencer->drafts[item].id_made = false;
-        status = draft_causation(sequencer, &events[item], item, error);
-        if (status == FBAT_OK)
-            status = draft_key(sequencer, list, &events[item], item, is_batch, error);
-        if (status == FBAT_OK && sequencer->drafts[item].known_index)
-            first_known = known++ == 0 ? item : first_known;
-        else
-            first_new = first_new == count ? item : first_new;
-    }
-    /* The indexes stay alive: they are in the directory's list, which only changes under the lock we hold. */
-    segment_list_release(list);
-    if (status == FBAT_OK && known > 0 && known < count) {
-        error_set(error, FBAT_ERR_IDEMPOTENCY_PARTIAL,
-                  "its id is in the store already, but that of item %u is not; append the new items alone", first_new);
-        return fail_item(error, FBAT_ERR_IDEMPOTENCY_PARTIAL, first_known, is_batch);
-    }
-    *out_known = known;
-    return status;
+    FBAT_TRY(count_keys(sequencer, list, events, count, is_batch, &counts, error));
+    *out_known = counts.known;
+    if (counts.known == 0 || counts.known == count)
+        return FBAT_OK;
+    error_set(error, FBAT_ERR_IDEMPOTENCY_PARTIAL,
+              "its id is in the store already, but that of item %u is not; append the new items alone",
+              counts.first_new);
+    return fail_item(error, FBAT_ERR_IDEMPOTENCY_PARTIAL, counts.first_known, is_batch);
 }
 
 /* ---- streams ---- */

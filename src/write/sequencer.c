@@ -83,8 +83,6 @@ int sequencer_init(struct sequencer *sequencer, struct os *os, const struct fbat
     memcpy(sequencer->last_hash, start->last_hash, sizeof sequencer->last_hash);
     atomic_init(&sequencer->durable, start->last_sequence);
     FBAT_TRY(allocate_drafts(sequencer, error));
-    if (!sha256_init(&sequencer->sha))
-        return error_set_no_memory(error);
     FBAT_TRY(build_heads(sequencer, error));
     sequencer_publish_live(sequencer);
     return FBAT_OK;
@@ -95,8 +93,6 @@ void sequencer_deinit(struct sequencer *sequencer) {
         return;
     sequencer_stop_syncer(sequencer);
     streams_deinit(&sequencer->streams);
-    if (sequencer->sha.context)
-        sha256_deinit(&sequencer->sha);
     memory_free(sequencer->drafts);
     memory_free(sequencer->key_slots);
     pthread_cond_destroy(&sequencer->due);
@@ -148,10 +144,16 @@ static int64_t read_clock(const struct sequencer *sequencer) {
     return now < 1 ? 1 : now;
 }
 
-static int make_id(struct sequencer *sequencer, int64_t now, struct fbat_id *out_id, struct fbat_error *error) {
+/* The clock, never before the last recorded time. */
+static int64_t recorded_now(const struct sequencer *sequencer) {
+    int64_t now = read_clock(sequencer);
+    return now < sequencer->last_recorded_us ? sequencer->last_recorded_us : now;
+}
+
+int sequencer_make_id(struct sequencer *sequencer, int64_t now_us, struct fbat_id *out_id, struct fbat_error *error) {
     uint64_t bits = 0;
     FBAT_TRY(next_random(sequencer, &bits, error));
-    sequencer->last_id = id_make(&sequencer->last_id, now, bits);
+    sequencer->last_id = id_make(&sequencer->last_id, now_us, bits);
     *out_id = sequencer->last_id;
     return FBAT_OK;
 }
@@ -192,7 +194,7 @@ static void encode_item(struct sequencer *sequencer, const struct fbat_new_event
         .tags_bytes = draft->tags_bytes,
         .headers_bytes = draft->headers_bytes,
     };
-    record_encode(&sequencer->sha, &input, to, draft->hash);
+    record_encode(&input, to, draft->hash);
 }
 
 static void encode_frame(struct sequencer *sequencer, const struct fbat_new_event *events, uint32_t count, int64_t now,
@@ -351,8 +353,7 @@ static int append_locked(struct sequencer *sequencer, const struct fbat_new_even
                          enum fbat_level level, bool is_batch, struct fbat_receipt *out_receipts,
                          struct fbat_error *error) {
     FBAT_TRY(sequencer_check_alive(sequencer, error));
-    int64_t now = read_clock(sequencer);
-    now = now < sequencer->last_recorded_us ? sequencer->last_recorded_us : now;
+    int64_t now = sequencer->append_time_us = recorded_now(sequencer);
     uint32_t heads_before = sequencer->streams.count;
     int status = draft_append(sequencer, events, count, is_batch, error);
     if (status == FBAT_END)
@@ -384,14 +385,9 @@ int sequencer_append(struct sequencer *sequencer, const struct fbat_new_event *e
     return status;
 }
 
-int sequencer_make_id(struct sequencer *sequencer, struct fbat_id *out_id, struct fbat_error *error) {
-    int64_t now = read_clock(sequencer);
-    return make_id(sequencer, now < sequencer->last_recorded_us ? sequencer->last_recorded_us : now, out_id, error);
-}
-
 int sequencer_generate_id(struct sequencer *sequencer, struct fbat_id *out_id, struct fbat_error *error) {
     pthread_mutex_lock(&sequencer->lock);
-    int status = sequencer_make_id(sequencer, out_id, error);
+    int status = sequencer_make_id(sequencer, recorded_now(sequencer), out_id, error);
     pthread_mutex_unlock(&sequencer->lock);
     return status;
 }

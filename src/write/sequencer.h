@@ -54,7 +54,6 @@ struct sequencer {
     pthread_mutex_t lock;
     pthread_cond_t due; /* the syncer waits here for work or the end */
     struct streams streams;
-    struct sha256 sha;
     struct segment_index *active; /* borrowed from the directory's list; NULL before the first segment */
     uint64_t last_segment_id;     /* of the newest segment, 0 if there is none */
     uint64_t last_sequence;
@@ -67,7 +66,8 @@ struct sequencer {
     uint32_t *key_slots;        /* table of the batch's keys: item numbers from 1 */
     uint32_t key_slots_size;    /* power of two */
     uint64_t append_epoch;
-    uint32_t ids_drafted; /* items of this append, from the first, that were given an id if they had none */
+    int64_t append_time_us; /* recorded time of this append */
+    uint32_t ids_drafted;   /* items of this append, from the first, that were given an id if they had none */
     uint64_t random_pool[SEQUENCER_RANDOM_WORDS];
     uint32_t random_left;
     bool dead;
@@ -126,7 +126,8 @@ void sequencer_die(struct sequencer *sequencer, const struct fbat_error *cause);
 /* FBAT_ERR_WRITER_DEAD with the cause, when the writer is dead. */
 int sequencer_check_alive(const struct sequencer *sequencer, struct fbat_error *error);
 
-int sequencer_make_id(struct sequencer *sequencer, struct fbat_id *out_id, struct fbat_error *error);
+/* An id for now, never before the last recorded time. */
+int sequencer_make_id(struct sequencer *sequencer, int64_t now_us, struct fbat_id *out_id, struct fbat_error *error);
 
 /* A sync of the active segment under the lock. */
 int sequencer_sync_locked(struct sequencer *sequencer, struct fbat_error *error);

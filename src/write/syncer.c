@@ -24,8 +24,10 @@ static void raise_durable(struct sequencer *sequencer, uint64_t sequence) {
     sequencer_publish_live(sequencer);
 }
 
-static int sync_segment(struct sequencer *sequencer, struct segment *segment, struct fbat_error *error) {
+/* `end` is where the log stood when the sync was decided: no store goes before it any more. */
+static int sync_segment(struct sequencer *sequencer, struct segment *segment, uint64_t end, struct fbat_error *error) {
     pthread_mutex_lock(&sequencer->sync_lock);
+    segment_settle(segment, end);
     int status = segment_sync(segment, (enum os_sync_mode)sequencer->config->sync.mode, error);
     pthread_mutex_unlock(&sequencer->sync_lock);
     return status;
@@ -37,7 +39,7 @@ int sequencer_sync_locked(struct sequencer *sequencer, struct fbat_error *error)
         return FBAT_OK;
     struct fbat_error own;
     error = error ? error : &own;
-    int status = sync_segment(sequencer, sequencer->active->segment, error);
+    int status = sync_segment(sequencer, sequencer->active->segment, sequencer->active->segment->end, error);
     if (status < 0) {
         sequencer_die(sequencer, error);
         return status;
@@ -50,13 +52,13 @@ int sequencer_sync_locked(struct sequencer *sequencer, struct fbat_error *error)
 /* The lock is held on entry and exit, and given up during the sync. */
 static int sync_unlocked(struct sequencer *sequencer, struct fbat_error *error) {
     struct segment_index *index = sequencer->active;
-    uint64_t sequence = sequencer->last_sequence;
+    uint64_t sequence = sequencer->last_sequence, end = index ? index->segment->end : 0;
     if (!index || atomic_load_explicit(&sequencer->durable, memory_order_relaxed) >= sequence)
         return FBAT_OK;
     segment_index_retain(index);
     sequencer->unsynced_events = 0;
     pthread_mutex_unlock(&sequencer->lock);
-    int status = sync_segment(sequencer, index->segment, error);
+    int status = sync_segment(sequencer, index->segment, end, error);
     pthread_mutex_lock(&sequencer->lock);
     segment_index_release(index);
     if (status < 0)

@@ -248,6 +248,12 @@ static void sim_file_unmap(struct os *os, void *address, uint64_t size) {
     sim_leave(process);
 }
 
+static void sim_map_settle(struct os *os, void *address, uint64_t size) {
+    (void)os;
+    (void)address;
+    (void)size;
+}
+
 static void sim_map_populate(struct os *os, void *address, uint64_t size) {
     (void)os;
     (void)address;
@@ -551,6 +557,7 @@ const struct os_methods sim_methods = {
     .file_map = sim_file_map,
     .file_unmap = sim_file_unmap,
     .map_populate = sim_map_populate,
+    .map_settle = sim_map_settle,
     .file_lock = sim_file_lock,
     .file_unlock = sim_file_unlock,
     .file_lock_holder = sim_file_lock_holder,

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the tests of the public header share: a directory of their own, short ways to append and read, copies of a
+ * store to damage, and other processes.
+ *
+ * Thread rule: `fault` belongs to the main thread; tests with threads bring their own struct fbat_error.
+ */
+#ifndef FBAT_TESTS_API_FIXTURE_H
+#define FBAT_TESTS_API_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include <cmocka.h>
+
+#include <fbat/fbat.h>
+
+#include "support/test.h"
+
+#define KIND_A FBAT_KIND(1, 1)
+#define KIND_B FBAT_KIND(1, 2)
+#define KIND_C FBAT_KIND(2, 1)
+
+/* The detail of the last failed call; assert_status prints its message. */
+extern struct fbat_error fault;
+
+struct fixture {
+    char root[TEST_PATH_SIZE]; /* a directory of this test alone */
+    char dir[TEST_PATH_SIZE];  /* root/store; not there yet */
+    struct fbat_config config; /* the defaults, for dir */
+    struct fbat_store *store;  /* open after open_store; teardown closes it */
+};
+
+/* Setup and teardown of each test; *state is the struct fixture. */
+int fixture_setup(void **state);
+int fixture_teardown(void **state);
+#define behaviour(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
+
+/* The same on a memory disk, where there is one: for tests whose many syncs are not what they are about. */
+int fixture_setup_in_memory(void **state);
+#define behaviour_in_memory(test) cmocka_unit_test_setup_teardown(test, fixture_setup_in_memory, fixture_teardown)
+
+/* ---- statuses ---- */
+
+#define assert_status(expected, call) check_status((expected), (call), #call, __FILE__, __LINE__)
+#define assert_ok(call) assert_status(FBAT_OK, call)
+void check_status(int expected, int actual, const char *call, const char *file, int line);
+
+/* The message of `fault` contains this text. */
+#define assert_message_has(text) check_message((text), __FILE__, __LINE__)
+void check_message(const char *text, const char *file, int line);
+
+#define assert_slice(text, slice) check_slice(fbat_text(text), (slice), __FILE__, __LINE__)
+#define assert_slices(expected, slice) check_slice((expected), (slice), __FILE__, __LINE__)
+void check_slice(struct fbat_slice expected, struct fbat_slice actual, const char *file, int line);
+
+#define assert_id_equal(a, b) assert_memory_equal((a).bytes, (b).bytes, 16)
+
+/* ---- a store ---- */
+
+void open_store(struct fixture *fixture);
+void close_store(struct fixture *fixture);
+void reopen_store(struct fixture *fixture);
+
+/* An event of KIND_A with a text payload; the strings are borrowed. */
+struct fbat_new_event event_of(const char *entity, const char *scope, const char *payload);
+
+struct fbat_receipt append_event(struct fbat_store *store, const struct fbat_new_event *event);
+struct fbat_receipt append_text(struct fbat_store *store, const char *entity, const char *scope, const char *payload);
+
+/* The id derived from a name. */
+struct fbat_id id_of(const char *name);
+
+/* The hash that an event must have, from its other fields, as docs/FORMAT.md says. id_made: by the store. */
+void hash_event(const struct fbat_event *event, bool id_made, uint8_t out_hash[32]);
+
+/* How many events of the caller's are visible. */
+uint64_t count_events(struct fbat_store *store);
+
+/* fbat_check finds no damage; prints what it finds. */
+#define assert_whole(dir) check_whole((dir), __FILE__, __LINE__)
+struct fbat_check_report check_whole(const char *dir, const char *file, int line);
+
+/* ---- files: out_path has room for TEST_PATH_SIZE ---- */
+
+void join_path(const char *dir, const char *name, char *out_path);
+void segment_path_of(const char *dir, uint64_t segment_id, char *out_path);
+void copy_store(const char *from, const char *to);
+uint8_t *read_file(const char *path, size_t *out_size); /* the caller frees */
+void write_file(const char *path, const void *bytes, size_t size);
+void patch_file(const char *path, uint64_t offset, const void *bytes, size_t size);
+
+/* CRC-32C of bytes, continued from crc. */
+uint32_t crc32c_of(const void *bytes, size_t size, uint32_t crc);
+
+/* ---- other processes ---- */
+
+/* A forked process and one pipe in each direction. */
+struct child {
+    pid_t pid;
+    int to;   /* the test writes */
+    int from; /* the test reads */
+};
+
+/* What runs in it: reads from `in`, writes to `out`; its result is the exit status, 0 = good. It must not use cmocka's
+ * asserts. */
+typedef int (*child_fn)(void *user, int in, int out);
+
+void child_start(struct child *child, child_fn run, void *user);
+
+/* Waits for its end; its exit status, or 128 + the signal that ended it. */
+int child_wait(struct child *child);
+
+/* kill -9 and wait. */
+void child_kill(struct child *child);
+
+/* One byte, to say "go on" or "done". pipe_receive is false when the other side is gone. */
+void pipe_send(int to);
+bool pipe_receive(int from);
+
+/* In a child: returns 1 from the function, after saying where, when the condition does not hold. */
+#define child_check(condition)                                                                                         \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "%s:%d: in the child: %s\n", __FILE__, __LINE__, #condition);                              \
+            return 1;                                                                                                  \
+        }                                                                                                              \
+    } while (0)
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the tests of this folder share: cmocka, memory of exact size (so that a sanitizer sees a read past it), records
+ * with every field set, and a log of hand-made events on the simulated disk.
+ *
+ * Thread rule: one thread.
+ */
+#ifndef FBAT_TESTS_UNIT_FIXTURE_H
+#define FBAT_TESTS_UNIT_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/crc32c.h"
+#include "format/frame.h"
+#include "format/record.h"
+#include "index/directory.h"
+#include "index/segment_index.h"
+#include "support/os_sim.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
+
+/* A copy in memory of exactly size bytes, aligned to 64; free it. Size 0 gives memory that may not be read at all. */
+uint8_t *exact_copy(const void *bytes, size_t size);
+
+/* The bytes of "00 ff ..."; the text may hold blanks. Fails the test when it is not hexadecimal. */
+size_t bytes_of_hex(const char *hex, uint8_t *to, size_t room);
+
+struct fbat_id id_of_byte(uint8_t byte); /* sixteen times that byte */
+
+/* A record input in which every field is set and no two bytes of different fields are alike by accident. Its slices
+ * are static. */
+struct record_input full_input(void);
+
+/* The record of an input, of exact size; free it. */
+uint8_t *make_record(const struct record_input *input, struct record_sizes *out_sizes);
+
+/* A frame of the inputs, in order, of exact size; free it. first_sequence comes from the first input. */
+uint8_t *make_frame(const struct record_input *inputs, uint32_t count, uint64_t durable, uint32_t salt,
+                    size_t *out_bytes);
+
+/* ---- a log on the simulated disk ---- */
+
+/* NULL and 0 are defaults: scope "shop", entity "order-1", kind 0x1001, recorded at 1000 x sequence, id made from the
+ * sequence. */
+struct log_event {
+    const char *scope;
+    const char *entity;
+    const char *payload;
+    uint16_t kind;
+    int64_t recorded_us;
+    struct fbat_id id;
+};
+
+struct log_stream {
+    char names[64];
+    uint64_t revision;
+    uint8_t hash[32];
+};
+
+struct log {
+    struct os_sim *sim;
+    struct os *os;
+    struct fbat_id store_id;
+    struct directory directory;
+    struct segment_index *active; /* borrowed from the directory */
+    uint64_t next_sequence;
+    uint64_t durable_sequence; /* what the next frame will say */
+    int64_t last_recorded_us;
+    struct log_stream streams[32];
+    size_t stream_count;
+};
+
+#define LOG_DIR "/store"
+
+void log_init(struct log *log); /* with one empty segment */
+void log_deinit(struct log *log);
+
+/* Appends events as one frame, indexes it, and makes it visible. */
+void log_append(struct log *log, const struct log_event *events, uint32_t count);
+
+/* The same, but neither published nor visible. */
+void log_append_hidden(struct log *log, const struct log_event *events, uint32_t count);
+
+/* Seals the active segment (its footer becomes the index) and starts the next one. */
+void log_rotate(struct log *log);
+
+/* The number of a fixture event's id. */
+struct fbat_id log_id(uint64_t sequence);
+
+/* cmocka setup and teardown of a test whose state is a struct log. */
+int enter_log(void **state);
+int leave_log(void **state);
+
+#define LOG_TEST(test) cmocka_unit_test_setup_teardown(test, enter_log, leave_log)
+
+#endif
