@@ -200,26 +200,31 @@ static bool set_restart(struct fbat_config *config, const char *text) {
     return true;
 }
 
+static uint8_t *view_named(struct fbat_index_views *views, const char *name, size_t length) {
+    if (length == 3 && strncasecmp(name, "soa", length) == 0)
+        return &views->soa;
+    if (length == 13 && strncasecmp(name, "entity_groups", length) == 0)
+        return &views->entity_groups;
+    if (length == 7 && strncasecmp(name, "tiles64", length) == 0)
+        return &views->tiles64;
+    return NULL;
+}
+
 static bool set_views(struct fbat_config *config, const char *text) {
-    struct fbat_index_views views = {0, 0, 0};
-    if (strcasecmp(text, "all") == 0) {
-        config->index.views = (struct fbat_index_views){1, 1, 1};
-        return true;
-    }
-    for (const char *at = strcasecmp(text, "none") == 0 ? "" : text; *at;) {
-        size_t length = strcspn(at, ",");
-        if (length == 3 && strncasecmp(at, "soa", length) == 0)
-            views.soa = 1;
-        else if (length == 13 && strncasecmp(at, "entity_groups", length) == 0)
-            views.entity_groups = 1;
-        else if (length == 7 && strncasecmp(at, "tiles64", length) == 0)
-            views.tiles64 = 1;
-        else
+    bool all = strcasecmp(text, "all") == 0, none = strcasecmp(text, "none") == 0;
+    struct fbat_index_views views = {all, all, all};
+    while (!all && !none) {
+        size_t length = strcspn(text, ",");
+        uint8_t *view = view_named(&views, text, length);
+        if (!view)
             return false;
-        at += length + (at[length] == ',');
+        *view = 1;
+        if (text[length] == '\0')
+            break;
+        text += length + 1;
     }
     config->index.views = views;
-    return *text != '\0';
+    return true;
 }
 
 static bool set_field(struct fbat_config *config, const struct field *field, const char *text) {

@@ -15,7 +15,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 
-enum { WINDOW_STEP = 1 << 20 };
+enum { WINDOW_STEP = 1 << 20, READ_ATTEMPTS = 3 };
 
 void scan_init(struct scan *scan, struct segment *segment, uint64_t offset) {
     memset(scan, 0, sizeof *scan);
@@ -45,23 +45,37 @@ static int grow_window(struct scan *scan, uint64_t room, struct fbat_error *erro
     return FBAT_OK;
 }
 
-/* Reads the window anew from scan->offset. A file cut meanwhile simply ends there. */
-static int fill_window(struct scan *scan, uint64_t needed, struct fbat_error *error) {
+static int read_window(struct scan *scan, uint64_t needed, uint64_t *out_size, int *out_errno,
+                       struct fbat_error *error) {
+    struct segment *segment = scan->segment;
     uint64_t size = needed < WINDOW_STEP ? WINDOW_STEP : align_up(needed, WINDOW_STEP);
     size = size > bytes_left(scan) ? bytes_left(scan) : size;
     FBAT_TRY(grow_window(scan, size, error));
-    struct segment *segment = scan->segment;
-    int os_errno =
+    *out_errno =
         segment->os->methods->file_read_at(segment->os, segment->file, scan->window, (size_t)size, scan->offset);
+    *out_size = size;
+    return FBAT_OK;
+}
+
+/* Reads the window anew from scan->offset. A file that was cut since its size was taken is read up to its new end. */
+static int fill_window(struct scan *scan, uint64_t needed, struct fbat_error *error) {
+    uint64_t size;
+    int os_errno = ENODATA;
     scan->window_offset = scan->offset;
-    scan->window_bytes = os_errno ? 0 : size;
+    scan->window_bytes = 0;
+    for (int attempt = 0; attempt < READ_ATTEMPTS && os_errno == ENODATA; attempt++) {
+        FBAT_TRY(read_window(scan, needed, &size, &os_errno, error));
+        if (os_errno == ENODATA)
+            FBAT_TRY(segment_refresh_size(scan->segment, error));
+    }
     if (os_errno == ENODATA)
-        return segment_refresh_size(segment, error);
+        return FBAT_OK; /* cut again and again: nothing to read now */
     if (os_errno) {
         char path[LIMIT_PATH_BYTES];
-        segment_path(segment->dir, segment->header.segment_id, path);
+        segment_path(scan->segment->dir, scan->segment->header.segment_id, path);
         return error_set_os(error, os_errno, "read", path);
     }
+    scan->window_bytes = size;
     return FBAT_OK;
 }
 

@@ -290,10 +290,7 @@ int segment_end_frame(struct segment *segment, uint64_t bytes, struct fbat_error
         return FBAT_OK;
     int os_errno =
         segment->os->methods->file_write_at(segment->os, segment->file, segment->scratch, (size_t)bytes, segment->end);
-    if (!os_errno)
-        return FBAT_OK;
-    segment_scrub_frame(segment);
-    return fail_os(segment, os_errno, "write to", error);
+    return os_errno ? fail_os(segment, os_errno, "write to", error) : FBAT_OK;
 }
 
 void segment_advance(struct segment *segment, uint64_t bytes) {
@@ -301,11 +298,11 @@ void segment_advance(struct segment *segment, uint64_t bytes) {
     segment->end += bytes;
 }
 
-void segment_scrub_frame(struct segment *segment) {
+bool segment_scrub_frame(struct segment *segment) {
     static const uint8_t zeros[64] = {0};
     uint64_t room = segment->file_bytes - segment->end;
     size_t size = room < sizeof zeros ? (size_t)room : sizeof zeros;
-    (void)segment->os->methods->file_write_at(segment->os, segment->file, zeros, size, segment->end);
+    return segment->os->methods->file_write_at(segment->os, segment->file, zeros, size, segment->end) == 0;
 }
 
 void segment_settle(struct segment *segment, uint64_t end) {
@@ -323,7 +320,11 @@ int segment_sync(struct segment *segment, enum os_sync_mode mode, struct fbat_er
     if (!os_errno)
         return FBAT_OK;
     segment->sync_failed = true;
-    return fail_os(segment, os_errno, "sync", error);
+    /* Whatever the reason, want of space included: what reached the disk is unknown, and no retry will tell. */
+    (void)fail_os(segment, os_errno, "sync", error);
+    if (error)
+        error->status = FBAT_ERR_IO;
+    return FBAT_ERR_IO;
 }
 
 int segment_trim(struct segment *segment, struct fbat_error *error) {

@@ -74,14 +74,14 @@ int segment_widen(struct segment *segment, uint64_t bytes, struct fbat_error *er
 int segment_begin_frame(struct segment *segment, uint64_t bytes, bool sync_follows, uint8_t **out_at,
                         struct fbat_error *error);
 
-/* The frame is built: now it is in the page cache. On failure its place is cleared as far as possible. */
+/* The frame is built: now it is in the page cache. On failure the caller scrubs it. */
 int segment_end_frame(struct segment *segment, uint64_t bytes, struct fbat_error *error);
 
 /* Makes the frame part of the log: the next one goes behind it. */
 void segment_advance(struct segment *segment, uint64_t bytes);
 
-/* Clears a frame that must not come back after all, e.g. because its sync failed. Best effort. */
-void segment_scrub_frame(struct segment *segment);
+/* Clears a frame that must not come back after all, e.g. because its sync failed. False when even that fails. */
+bool segment_scrub_frame(struct segment *segment);
 
 /* Prepares the whole pages before `end` for the sync that follows. */
 void segment_settle(struct segment *segment, uint64_t end);

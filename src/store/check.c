@@ -453,13 +453,13 @@ static int check_contents(struct check_run *run, struct fbat_error *error) {
     if (footer)
         run->segment->file_bytes = footer->summary.frames_end;
     int status = check_frames(run, &scan, error);
-    if (footer && status == FBAT_OK && !run->stopped && scan.offset != footer->summary.frames_end)
+    bool beyond = run->bounded && run->expected > run->live.visible_sequence;
+    if (footer && !beyond && status == FBAT_OK && !run->stopped && scan.offset != footer->summary.frames_end)
         report_place(run, FBAT_FINDING_FRAME, true, scan.offset, run->expected,
                      "the frames end before the place that the footer names");
     run->segment->file_bytes = file_bytes;
-    if (status == FBAT_OK && !run->stopped)
+    if (status == FBAT_OK && !run->stopped && !beyond)
         check_reach(run, scan.offset);
-    bool beyond = run->bounded && run->expected > run->live.visible_sequence;
     if (status == FBAT_OK && !run->stopped && footer && !beyond)
         check_footer(run, footer);
     else if (status == FBAT_OK && !run->stopped && !footer && !beyond)
@@ -600,12 +600,12 @@ static void deinit_run(struct check_run *run) {
 }
 
 static int init_run(struct check_run *run, struct fbat_error *error) {
+    run->expected = 1;
     run->done = memory_allocate_zero(sizeof *run->done);
-    if (!run->done || !streams_init(&run->streams))
+    if (!run->done)
         return error_set_no_memory(error);
     atomic_init(&run->done->references, 1);
-    run->expected = 1;
-    return FBAT_OK;
+    return streams_init(&run->streams) ? FBAT_OK : error_set_no_memory(error);
 }
 
 int store_check(struct os *os, const char *dir, const struct fbat_check_options *options,

@@ -314,10 +314,12 @@ static int fill_known_receipts(struct sequencer *sequencer, uint32_t count, enum
 
 /* ---- append ---- */
 
-/* A failed write or sync: the frame must not come back, and the writer is dead. */
+/* A failed write or sync: the frame must not come back. Want of space is no reason to die, as long as the place could be
+ * cleared: the next frame goes there. After anything else nobody knows what the file will hold. */
 static int abandon_frame(struct sequencer *sequencer, int status, struct fbat_error *error) {
-    segment_scrub_frame(sequencer->active->segment);
-    sequencer_die(sequencer, error);
+    bool cleared = segment_scrub_frame(sequencer->active->segment);
+    if (status != FBAT_ERR_NO_SPACE || !cleared)
+        sequencer_die(sequencer, error);
     return status;
 }
 

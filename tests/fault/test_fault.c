@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every call of the operating system fails once, each in turn; then every allocation; then the disk is gone from some
- * call on; then it is full. The program goes on after each error as a careful one would. Whatever fails: nothing crashes,
- * the error is one that the failure explains, nothing leaks, and an opening without faults, after a kill and after a
- * power cut alike, holds everything that was acknowledged (support/oracle.h).
+ * call on; then it is full. The program goes on after each error as a careful one would. Whatever fails: nothing
+ * crashes, the error is one that the failure explains, nothing leaks, and an opening without faults, after a kill and
+ * after a power cut alike, holds everything that was acknowledged (support/oracle.h).
  *
  * A failing trial is printed with the command that replays it: FBAT_TEST_SEED=N runs the scenario of that one seed.
  * FBAT_TEST_SCALE multiplies the number of scenarios.

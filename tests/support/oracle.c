@@ -2,9 +2,9 @@
 /*
  * The oracle of the crash and fault tests; oracle.h says what it checks.
  *
- * Happy path: the workload adds items, notes what it was told about them, and has the store verified after each crash. The
- * content of an item is made from the seed and its number, so that nothing but the number need be kept; the payload's
- * first bytes hold the number, by which an event in the log is recognised.
+ * Happy path: the workload adds items, notes what it was told about them, and has the store verified after each
+ * crash. The content of an item is made from the seed and its number, so that nothing but the number need be kept;
+ * the payload's first bytes hold the number, by which an event in the log is recognised.
  *
  * Failure modes: a promise broken is a complaint and a false; running out of memory ends the test.
  *
@@ -188,14 +188,17 @@ void oracle_note_try(struct oracle *oracle, uint64_t first) {
             continue; /* it is there already */
         if (item->first_try == 0 || item->state == ITEM_ABSENT || item->state == ITEM_REFUSED)
             item->first_try = oracle->tries;
+        item->maybe = item->state == ITEM_UNKNOWN && item->last_try != 0;
         item->last_try = oracle->tries;
         item->state = ITEM_UNKNOWN;
     }
 }
 
 void oracle_note_state(struct oracle *oracle, uint64_t first, enum item_state state) {
-    for (uint32_t index = 0; index < oracle->items[first].item_count; index++)
-        oracle->items[first + index].state = state;
+    for (uint32_t index = 0; index < oracle->items[first].item_count; index++) {
+        struct item *item = &oracle->items[first + index];
+        item->state = state == ITEM_REFUSED && item->maybe ? ITEM_UNKNOWN : state;
+    }
 }
 
 static bool note_receipt(struct oracle *oracle, uint64_t number, const struct fbat_receipt *receipt, bool durable) {

@@ -6,16 +6,16 @@
  * What is checked (oracle_verify):
  *   - Sequences run from 1 without a gap, revisions of each stream too; recorded times never decrease; every event's
  *     previous hash is the hash before it in its stream.
- *   - Nothing is invented: every event is one that was attempted, field by field, and is there once. What was refused is
- *     absent, and what was once found absent stays absent until it is appended again.
+ *   - Nothing is invented: every event is one that was attempted, field by field, and is there once. What was refused
+ *     is absent, and what was once found absent stays absent until it is appended again.
  *   - What was acknowledged is there under its receipt: what was acknowledged `durable` always, what was acknowledged
  *     `written` unless there was a power cut.
  *   - A batch is whole, in order and side by side, or absent.
  *   - Events stand in the order in which they were appended.
  *   - Reads by id, by sequence, by stream and counts agree with the log.
  *
- * Functions that check return false and keep the first complaint (oracle->complaint) instead of ending the test: a broken
- * build must be seen to fail.
+ * Functions that check return false and keep the first complaint (oracle->complaint) instead of ending the test: a
+ * broken build must be seen to fail.
  *
  * Thread rule: one thread.
  */
@@ -60,6 +60,7 @@ struct item {
     struct fbat_receipt receipt;
     uint64_t first_try; /* numbers of tries, ascending over the whole run: it was written at one of them */
     uint64_t last_try;
+    bool maybe; /* a try before the running one left it unknown: a refusal now does not change that */
     bool seen; /* during a walk */
 };
 

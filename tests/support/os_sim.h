@@ -48,8 +48,8 @@ struct os_sim_options {
 struct os_sim *os_sim_create(const struct os_sim_options *options); /* NULL: all defaults. Never fails */
 void os_sim_destroy(struct os_sim *sim);                            /* ends all processes; NULL is accepted */
 
-/* A copy of the disk at this moment, cache and pending changes included, but without processes, locks and faults: to try
- * several crashes from one moment. */
+/* A copy of the disk at this moment, cache and pending changes included, but without processes, locks and faults: to
+ * try several crashes from one moment. */
 struct os_sim *os_sim_clone(struct os_sim *sim, uint64_t seed);
 
 /* --- Processes ---------------------------------------------------------------------------------------------------- */

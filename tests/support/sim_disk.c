@@ -11,16 +11,16 @@
  *         write_at, stores ----> cache ----> settled, disk     sync: all dirty sectors; write-back: some, any time
  *                                      \---> settled           failed sync: some sectors go to settled only
  *
- * Nobody tells the model about a store through a mapping; it finds dirty sectors by comparing the images. (So a store of
- * the same bytes makes nothing dirty, while write_at does, as on a real system: that matters after a failed sync.) The size
- * of a file is treated the same way as its bytes: cache_size, settled_size, disk_size.
+ * Nobody tells the model about a store through a mapping; it finds dirty sectors by comparing the images. (So a store
+ * of the same bytes makes nothing dirty, while write_at does, as on a real system: that matters after a failed sync.)
+ * The size of a file is treated the same way as its bytes: cache_size, settled_size, disk_size.
  *
  * A name has two meanings, one in the cache and one on disk, and a directory keeps the list of changes that lead from
  * the second to the first. dir_sync applies the list.
  *
  * What is modelled:
- *   - A power cut keeps any subset of the dirty sectors (all, none, half, a prefix, a suffix, one alone: the seed picks;
- *     each file may follow its own rule). A sector is whole: old or new. A write of several is torn by that.
+ *   - A power cut keeps any subset of the dirty sectors (all, none, half, a prefix, a suffix, one alone: the seed
+ *     picks; each file may follow its own rule). A sector is whole: old or new. A write of several is torn by that.
  *   - An unsynced growth ends at the old size, the new one, or between; what was not kept is zeros. An unsynced cut has
  *     happened or not.
  *   - Changes of names: a prefix of the list, or any subset in which changes that share a name keep their order. A

@@ -97,7 +97,7 @@ void sim_disk_deinit(struct sim_disk *disk);
 /* A copy of everything but handles, mappings and locks. */
 void sim_disk_clone(const struct sim_disk *disk, uint64_t seed, struct sim_disk *out_disk);
 
-/* Paths. sim_path_normalise makes path absolute, without "." and ".." and doubled slashes; false when it is too long. */
+/* Paths. sim_path_normalise makes path absolute, without "." and ".." and doubled slashes; false: too long. */
 bool sim_path_normalise(const char *path, char *buffer, size_t size);
 struct sim_node *sim_disk_find(const struct sim_disk *disk, const char *path);
 /* What the path will name after a power cut that loses every pending change; NULL: no file. */
@@ -119,16 +119,16 @@ uint64_t sim_disk_used_bytes(const struct sim_disk *disk);
 /* Space left under the capacity; UINT64_MAX without one. */
 uint64_t sim_disk_free_bytes(const struct sim_disk *disk);
 
-/* The program has written [offset, offset + size), or has set the size again, be it to what it was: what a failed sync had
- * marked clean there is dirty again. */
+/* The program has written [offset, offset + size), or has set the size again, be it to what it was: what a failed
+ * sync had marked clean there is dirty again. */
 void sim_node_rewritten(struct sim_node *node, uint64_t offset, uint64_t size);
 void sim_node_resized(struct sim_node *node);
 
 /* Panics when a byte after the end of the file is not zero. */
 void sim_node_check_end(const struct sim_node *node);
 
-/* Sync: all of it reaches the disk; or, failed, some of it does, and the kernel forgets about the rest of a file and goes
- * on with the rest of a directory. */
+/* Sync: all of it reaches the disk; or, failed, some of it does, and the kernel forgets about the rest of a file and
+ * goes on with the rest of a directory. */
 void sim_node_sync(struct sim_node *node);
 void sim_node_sync_failed(struct sim_disk *disk, struct sim_node *node);
 void sim_directory_sync(struct sim_disk *disk, struct sim_node *directory);

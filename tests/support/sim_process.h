@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of os_sim, shared by os_sim.c (processes, faults, controls) and sim_methods.c (the method table). Tests use
- * os_sim.h.
+ * The inside of os_sim, shared by os_sim.c (processes, faults, controls) and sim_methods.c (the method table). Tests
+ * use os_sim.h.
  *
  * Thread rule: everything here is guarded by the simulation's mutex, which sim_begin and sim_enter take, and sim_finish
  * and sim_leave give back.

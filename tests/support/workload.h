@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program that uses a store on os_sim, at random from a seed: appends, batches, retries, syncs, names of kinds, reads,
- * closing and opening. It tells the oracle what it is told, and complains where an answer is not a sensible one.
+ * A program that uses a store on os_sim, at random from a seed: appends, batches, retries, syncs, names of kinds,
+ * reads, closing and opening. It tells the oracle what it is told, and complains where an answer is not a sensible
+ * one.
  *
  * Thread rule: one thread.
  */
@@ -63,11 +64,11 @@ void workload_define_kind(struct workload *workload);
 /* Retries everything ever attempted with a key: what is there answers its receipt, what is not is appended now. */
 void workload_retry_all(struct workload *workload);
 
-/* An error must be one that a failing system call or allocation explains, and must say so in full; else a complaint. What
- * a dead process is told does not count. */
+/* An error must be one that a failing system call or allocation explains, and must say so in full; else a complaint.
+ * What a dead process is told does not count. */
 void workload_judge(struct workload *workload, const char *what, int status, const struct fbat_error *error);
 
-/* fbat check on the directory finds no damage. A directory that is not yet a store is fine while nothing is promised. */
+/* fbat check on the directory finds no damage. What is not yet a store is fine while nothing is promised. */
 void workload_check(struct workload *workload);
 
 #endif
