@@ -87,21 +87,29 @@ static int decode_meta(const char *dir, const uint8_t *bytes, struct store_meta 
                      meta_name);
 }
 
-int meta_read(struct os *os, const char *dir, struct store_meta *out_meta, struct fbat_error *error) {
+/* What stands at the path: a directory, or nothing (*out_exists). Anything else cannot be a store. */
+static int look_at_dir(struct os *os, const char *dir, bool *out_exists, struct fbat_error *error) {
     enum os_path_kind kind;
     int os_errno = os->methods->path_kind(os, dir, &kind);
     if (os_errno == ENOTDIR)
         return fail_not_a_store(dir, "a part of the path is a file", error);
     if (os_errno)
         return error_set_os(error, os_errno, "look at", dir);
-    if (kind == OS_PATH_NONE)
-        return error_set(error, FBAT_ERR_NOT_FOUND, "%s does not exist; `fbat init` creates a store", dir);
-    if (kind != OS_PATH_DIRECTORY)
+    if (kind != OS_PATH_NONE && kind != OS_PATH_DIRECTORY)
         return fail_not_a_store(dir, "it is a file, not a directory", error);
+    *out_exists = kind == OS_PATH_DIRECTORY;
+    return FBAT_OK;
+}
+
+int meta_read(struct os *os, const char *dir, struct store_meta *out_meta, struct fbat_error *error) {
+    bool exists = false;
+    FBAT_TRY(look_at_dir(os, dir, &exists, error));
+    if (!exists)
+        return error_set(error, FBAT_ERR_NOT_FOUND, "%s does not exist; `fbat init` creates a store", dir);
     char path[LIMIT_PATH_BYTES];
     path_in(dir, meta_name, path);
     struct os_file *file;
-    os_errno = os->methods->file_open(os, path, OS_OPEN_READ, &file);
+    int os_errno = os->methods->file_open(os, path, OS_OPEN_READ, &file);
     if (os_errno == ENOENT)
         return fail_not_a_store(dir, "it has no store.meta", error);
     if (os_errno)
@@ -142,21 +150,14 @@ static int check_is_empty_or_store(struct os *os, const char *dir, struct fbat_e
 }
 
 int meta_prepare_dir(struct os *os, const char *dir, struct fbat_error *error) {
-    enum os_path_kind kind;
-    int os_errno = os->methods->path_kind(os, dir, &kind);
-    if (os_errno == ENOTDIR)
-        return fail_not_a_store(dir, "a part of the path is a file", error);
-    if (os_errno)
-        return error_set_os(error, os_errno, "look at", dir);
-    if (kind == OS_PATH_NONE) {
-        os_errno = os->methods->dir_create(os, dir);
-        if (os_errno == ENOENT)
-            return error_set(error, FBAT_ERR_NOT_FOUND, "cannot create %s: its parent directory does not exist", dir);
-        return os_errno && os_errno != EEXIST ? error_set_os(error, os_errno, "create", dir) : FBAT_OK;
-    }
-    if (kind != OS_PATH_DIRECTORY)
-        return fail_not_a_store(dir, "it is a file, not a directory", error);
-    return check_is_empty_or_store(os, dir, error);
+    bool exists = false;
+    FBAT_TRY(look_at_dir(os, dir, &exists, error));
+    if (exists)
+        return check_is_empty_or_store(os, dir, error);
+    int os_errno = os->methods->dir_create(os, dir);
+    if (os_errno == ENOENT)
+        return error_set(error, FBAT_ERR_NOT_FOUND, "cannot create %s: its parent directory does not exist", dir);
+    return os_errno && os_errno != EEXIST ? error_set_os(error, os_errno, "create", dir) : FBAT_OK;
 }
 
 static int write_meta(struct os *os, const char *dir, const struct store_meta *meta, struct fbat_error *error) {

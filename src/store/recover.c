@@ -364,8 +364,10 @@ static int take_all(struct recovery_run *run, struct fbat_error *error) {
             status = open_segment(run, at + 1, &next, error);
         if (status == FBAT_OK && current->header_state != SEGMENT_HEADER_VALID)
             status = fail_run(run, run->ids[at], 0, "the segment's header is broken", error);
-        if (status < 0)
+        if (status < 0) {
+            segment_close(next);
             break;
+        }
         struct segment *taken = current;
         current = next;
         status = take_segment(run, taken, next, error);

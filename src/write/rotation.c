@@ -36,7 +36,7 @@ static int create_segment(struct sequencer *sequencer, uint64_t segment_id, uint
         .store_id = sequencer->store_id,
         .segment_id = segment_id,
         .first_sequence = sequencer->last_sequence + 1,
-        .created_us = sequencer->last_recorded_us,
+        .created_us = sequencer->append_time_us,
         .capacity = limit < least ? least : limit,
         .durable_sequence = sequencer->last_sequence,
         .last_recorded_us = sequencer->last_recorded_us,
