@@ -47,4 +47,7 @@ void live_decode(const uint8_t from[LIVE_BYTES], struct live *out_live) {
     uint64_t durable = load_u64(from + LIVE_DURABLE_AT);
     if (load_u64(from + LIVE_DURABLE_CHECK_AT) == ~durable)
         out_live->durable_sequence = durable;
+    /* Read beside a writer, one number may be newer than the other; what is durable is visible. */
+    if (out_live->visible_sequence < out_live->durable_sequence)
+        out_live->visible_sequence = out_live->durable_sequence;
 }

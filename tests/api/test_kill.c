@@ -14,8 +14,9 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-enum { THREADS = 4, NOTES_MAX = 20000, BATCH_MAX = 6, PAYLOAD_BYTES = 64, STREAMS = 5 };
+enum { THREADS = 4, NOTES_MAX = 1500, BATCH_MAX = 6, PAYLOAD_BYTES = 64, STREAMS = 5, LIVES_OF_A_STORE = 10 };
 
 struct note {
     uint64_t sequence, revision;
@@ -98,7 +99,8 @@ static void *write_until_killed(void *user) {
         }
         acknowledge(ledger, receipts, operation, count);
     }
-    return NULL;
+    for (;;)
+        pause(); /* nothing left to note in */
 }
 
 static int live_until_killed(void *user, int in, int out) {
@@ -119,7 +121,7 @@ static int live_until_killed(void *user, int in, int out) {
     pipe_send(out);
     for (int at = 0; at < THREADS; at++)
         pthread_join(threads[at], NULL);
-    return 0; /* without closing: another kind of death */
+    return 1; /* all of them complained */
 }
 
 /* ---- the autopsy ---- */
@@ -252,6 +254,10 @@ static void run_lives(struct fixture *fixture, uint64_t lives, uint64_t seed) {
         child_kill(&child);
         assert_no_complaint(shared);
         events = open_after_kill(fixture, shared, life, events + 1);
+        if (life % LIVES_OF_A_STORE == LIVES_OF_A_STORE - 1) {
+            assert_true(test_remove_tree(fixture->dir));
+            events = 0;
+        }
     }
     munmap(shared, sizeof *shared);
 }

@@ -7,9 +7,10 @@
 #   v2.ndjson        what `fbat export --system` says of it
 #   v2.dump.ndjson   what `fbat dump --json --payload` says of it
 #
-# Files of a released disk version are never made again: a library that cannot read them has broken its promise, and new
-# bytes would only hide that. Until version 2 is released, a change of the format is followed by a run of this script, and
-# by the bytes shown in docs/FORMAT.md, which it prints at its end (tests/unit/test_format_doc.c compares them).
+# Files of a released disk version are never made again: a library that cannot read them has broken its promise, and
+# new bytes would only hide that. Until version 2 is released, a change of the format is followed by a run of this
+# script, and by the bytes shown in docs/FORMAT.md, which it prints at its end (tests/unit/test_format_doc.c compares
+# them).
 set -euo pipefail
 cd "$(dirname "$0")"
 FBAT=${FBAT:-../../build/release/fbat}
@@ -27,11 +28,16 @@ printf '\x00\x01\xfe\xff' | add -e order-1 -s depot -k order.packed --category 2
 add -e grün-7 -s shop -k 0x1fff --type msgpack --id 01890a5d-ac96-774b-bcce-b302099a8058 --header a= --header "b=x=y" \
     --tag red --tag grün ''
 # One batch, one frame: three events, the last caused by the first.
-"$FBAT" import v2 "${small[@]}" - >/dev/null <<'LINES'
-{"specversion":"1.0","id":"01890a5d-ac96-774b-bcce-b302099a8061","source":"shop","type":"order.placed","subject":"order-2","time":"2023-06-30T13:00:00Z","data":{"total":7}}
-{"specversion":"1.0","id":"01890a5d-ac96-774b-bcce-b302099a8062","source":"shop","type":"order.placed","subject":"order-3","time":"2023-06-30T13:00:01Z","data":{"total":8}}
-{"specversion":"1.0","id":"01890a5d-ac96-774b-bcce-b302099a8063","source":"shop","type":"order.paid","subject":"order-2","time":"2023-06-30T13:00:02Z","causationid":"01890a5d-ac96-774b-bcce-b302099a8061","correlationid":"01890a5d-ac96-774b-bcce-b302099a8061","data":"paid"}
-LINES
+batch_event() { # end of the id, kind, entity, minute of the time, further members
+    printf '{"specversion":"1.0","source":"shop","id":"01890a5d-ac96-774b-bcce-b302099a80%s",' "$1"
+    printf '"type":"%s","subject":"%s","time":"2023-06-30T13:%s:00Z",%s}\n' "$2" "$3" "$4" "$5"
+}
+first='"01890a5d-ac96-774b-bcce-b302099a8061"'
+{
+    batch_event 61 order.placed order-2 00 '"data":{"total":7}'
+    batch_event 62 order.placed order-3 01 '"data":{"total":8}'
+    batch_event 63 order.paid order-2 02 "\"causationid\":$first,\"correlationid\":$first,\"data\":\"paid\""
+} | "$FBAT" import v2 "${small[@]}" - >/dev/null
 # A payload that opens the second segment.
 add -e order-2 -s shop -k order.noted --type text "$(printf 'a long note, %.0s' {1..40})"
 add -e order-1 -s shop -k order.closed --expect 2

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads a store by docs/FORMAT.md alone, and verifies all it says: tests/golden/read_store.py DIR
 
-Prints one JSON object a line for each event, in sequence order, the store's own included. Standard library only; written
-from the document, not from the library's source: that it reads what the library wrote shows that the document is enough.
-The one thing left out is XXH3-64 itself: id and name hashes are taken from the footer, and used to probe its slots.
+Prints one JSON object a line for each event, in sequence order, the store's own included. Standard library only;
+written from the document, not from the library's source: that it reads what the library wrote shows that the document
+is enough. The one thing left out is XXH3-64 itself: id and name hashes are taken from the footer, and used to probe its
+slots.
 
 Exit status 0 when everything is right, 1 when the store is damaged (standard error says where), 2 on wrong usage.
 """
@@ -338,7 +339,8 @@ class Reader:
                 return
             try:
                 frame = Frame(segment.data, at, segment.end, segment.salt)
-                require(frame.first == self.next_sequence, f"sequence {frame.first} stands where {self.next_sequence} should")
+                require(frame.first == self.next_sequence,
+                        f"sequence {frame.first} stands where {self.next_sequence} should")
                 if frame.first >= superseded:
                     break
                 records = list(frame.records())
@@ -358,7 +360,8 @@ class Reader:
     def judge_end(self, segment, after, at, fault):
         """The decision table, for a segment with a valid header and no valid footer."""
         if after:
-            require(self.next_sequence >= after.first, f"segment {segment.id}, offset {at}: {fault}: events are gone (R1)")
+            require(self.next_sequence >= after.first,
+                    f"segment {segment.id}, offset {at}: {fault}: events are gone (R1)")
             return  # R4
         missing = self.live.durable >= self.next_sequence
         for place in range(at + 8, len(segment.data) - FRAME_BYTES, 8):
@@ -404,14 +407,16 @@ class Reader:
             stream, place = places[index]
             own = numbers[stream]
             row = footer.row(index)
+            following = own[place + 1] if place + 1 < len(own) else 0
             wanted = (record.sequence, record.recorded_us, record.revision, row[3], record.offset // 8, stream,
-                      own[place - 1], own[place + 1] if place + 1 < len(own) else 0, record.kind, 0, frame.offset // 8, 0)
+                      own[place - 1], following, record.kind, 0, frame.offset // 8, 0)
             require(row == wanted, f"segment {segment.id}: row {index + 1} does not say what the frames say")
-            require(footer.leads_to(3, row[3], index + 1), f"segment {segment.id}: the id slots do not lead to {index + 1}")
+            require(footer.leads_to(3, row[3], index + 1), f"segment {segment.id}: the id slots miss row {index + 1}")
         require(footer.streams == len(streams), f"segment {segment.id}: the footer counts {footer.streams} streams")
         for stream, own in numbers.items():
             entry = footer.stream(stream)
-            require(entry == (entry[0], own[1], own[-1], len(own) - 1, 0, 0), f"segment {segment.id}: stream {stream} is wrong")
+            require(entry == (entry[0], own[1], own[-1], len(own) - 1, 0, 0),
+                    f"segment {segment.id}: stream {stream} is wrong")
             require(footer.leads_to(4, entry[0], stream + 1), f"segment {segment.id}: the stream slots miss {stream}")
         self.check_trailer(segment, [record for _, record in rows])
 

@@ -37,12 +37,15 @@ struct wanted {
 #define TEXT(text) text, sizeof(text) - 1
 
 static const struct wanted wanted[CALLERS_EVENTS] = {
-    {2, 1, "shop", "order-1", 0x1001, FBAT_PAYLOAD_JSON, TEXT("{\"total\":12}"), "01890a5d-ac96-774b-bcce-b302099a8057", 1},
+    {2, 1, "shop", "order-1", 0x1001, FBAT_PAYLOAD_JSON, TEXT("{\"total\":12}"), "01890a5d-ac96-774b-bcce-b302099a8057",
+     1},
     {4, 2, "shop", "order-1", 0x1002, FBAT_PAYLOAD_TEXT, TEXT("paid in full"), NULL, 1},
     {6, 1, "depot", "order-1", 0x2001, FBAT_PAYLOAD_BYTES, TEXT("\x00\x01\xfe\xff"), NULL, 1},
     {7, 1, "shop", "gr\xc3\xbcn-7", 0x1fff, FBAT_PAYLOAD_MSGPACK, TEXT(""), "01890a5d-ac96-774b-bcce-b302099a8058", 1},
-    {8, 1, "shop", "order-2", 0x1001, FBAT_PAYLOAD_JSON, TEXT("{\"total\":7}"), "01890a5d-ac96-774b-bcce-b302099a8061", 1},
-    {9, 1, "shop", "order-3", 0x1001, FBAT_PAYLOAD_JSON, TEXT("{\"total\":8}"), "01890a5d-ac96-774b-bcce-b302099a8062", 1},
+    {8, 1, "shop", "order-2", 0x1001, FBAT_PAYLOAD_JSON, TEXT("{\"total\":7}"), "01890a5d-ac96-774b-bcce-b302099a8061",
+     1},
+    {9, 1, "shop", "order-3", 0x1001, FBAT_PAYLOAD_JSON, TEXT("{\"total\":8}"), "01890a5d-ac96-774b-bcce-b302099a8062",
+     1},
     {10, 2, "shop", "order-2", 0x1002, FBAT_PAYLOAD_JSON, TEXT("\"paid\""), "01890a5d-ac96-774b-bcce-b302099a8063", 1},
     {12, 3, "shop", "order-2", 0x1003, FBAT_PAYLOAD_TEXT, NULL, 520, NULL, 2},
     {14, 3, "shop", "order-1", 0x1004, FBAT_PAYLOAD_BYTES, TEXT(""), NULL, 2},
@@ -61,8 +64,7 @@ static struct fbat_store *open_store(const char *dir, bool read_only) {
     struct fbat_store *store = NULL;
     struct fbat_error error;
     fbat_config_init(&config, dir);
-    int status =
-        read_only ? fbat_open_read_only(&config, &store, &error) : fbat_open(&config, &store, &error);
+    int status = read_only ? fbat_open_read_only(&config, &store, &error) : fbat_open(&config, &store, &error);
     if (status != FBAT_OK)
         fail_msg("%s", error.message);
     return store;
@@ -264,8 +266,9 @@ static int compare_entry(void *user, const struct fbat_dump_entry *entry) {
     if (!entry->event)
         return 0;
     next_event_line(check->dump, line);
-    snprintf(text, sizeof text, "\"segment\":%llu,\"offset\":%llu,\"bytes\":%llu,", (unsigned long long)entry->segment_id,
-             (unsigned long long)entry->offset, (unsigned long long)entry->bytes);
+    snprintf(text, sizeof text, "\"segment\":%llu,\"offset\":%llu,\"bytes\":%llu,",
+             (unsigned long long)entry->segment_id, (unsigned long long)entry->offset,
+             (unsigned long long)entry->bytes);
     assert_non_null(strstr(line, text));
     size_t used = (size_t)snprintf(text, sizeof text, "\"hash\":\"");
     for (size_t at = 0; at < 32; at++)

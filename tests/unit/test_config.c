@@ -41,7 +41,8 @@ static void the_defaults_are_those_of_the_header(void **state) {
     assert_int_equal(config.sync.every_n_events, 1000);
     assert_int_equal(config.sync.max_delay_ms, 1000);
     assert_int_equal(config.index.layout, FBAT_LAYOUT_AOS);
-    assert_true(config.index.views.soa == 1 && config.index.views.entity_groups == 1 && config.index.views.tiles64 == 1);
+    assert_true(config.index.views.soa == 1 && config.index.views.entity_groups == 1 &&
+                config.index.views.tiles64 == 1);
     assert_int_equal(config.index.incremental_projection, 0);
     assert_int_equal(config.index.enable_checkpoint, 1);
     assert_int_equal(config.index.enable_mmap_index, 1);
@@ -237,9 +238,22 @@ static void numbers_take_suffixes_of_1024(void **state) {
 
 static void what_is_no_number_or_does_not_fit_is_refused_and_changes_nothing(void **state) {
     (void)state;
-    static const char *const texts[] = {"",    " ",   "-1",  "+1", "1 ",   " 1", "1KB", "1T",
-                                        "0x10", "1.5", "K",   "1e3", "1KiBs", "18446744073709551616",
-                                        "18014398509481984K", "99999999999999999999G"};
+    static const char *const texts[] = {"",
+                                        " ",
+                                        "-1",
+                                        "+1",
+                                        "1 ",
+                                        " 1",
+                                        "1KB",
+                                        "1T",
+                                        "0x10",
+                                        "1.5",
+                                        "K",
+                                        "1e3",
+                                        "1KiBs",
+                                        "18446744073709551616",
+                                        "18014398509481984K",
+                                        "99999999999999999999G"};
     for (size_t at = 0; at < COUNT_OF(texts); at++) {
         struct fbat_config config = fresh(), before = fresh();
         struct fbat_error error;
@@ -253,12 +267,10 @@ static void what_is_no_number_or_does_not_fit_is_refused_and_changes_nothing(voi
 static void text_out_of_range_is_refused_naming_field_value_and_range(void **state) {
     (void)state;
     static const char *const rows[][2] = {
-        {"segment_max_bytes", "0"},    {"fd_budget", "4294967296"},
-        {"batch.max_size", "4097"},    {"batch.max_bytes", "17M"},
-        {"sync.every_n_events", "0"},  {"writer.pressure_retry_threshold_pct", "101"},
-        {"sync.mode", "none"},         {"index.layout", "aosoa32"},
-        {"index.views.soa", "maybe"},  {"index.views", "soa,tiles63"},
-        {"writer.restart_policy", "x"}};
+        {"segment_max_bytes", "0"},     {"fd_budget", "4294967296"},   {"batch.max_size", "4097"},
+        {"batch.max_bytes", "17M"},     {"sync.every_n_events", "0"},  {"writer.pressure_retry_threshold_pct", "101"},
+        {"sync.mode", "none"},          {"index.layout", "aosoa32"},   {"index.views.soa", "maybe"},
+        {"index.views", "soa,tiles63"}, {"writer.restart_policy", "x"}};
     for (size_t at = 0; at < COUNT_OF(rows); at++) {
         struct fbat_config config = fresh(), before = fresh();
         struct fbat_error error;
@@ -310,9 +322,8 @@ static void views_are_all_none_or_a_list(void **state) {
         const char *text;
         struct fbat_index_views views;
     } rows[] = {
-        {"all", {1, 1, 1}},           {"none", {0, 0, 0}},
-        {"soa", {1, 0, 0}},           {"tiles64,soa", {1, 0, 1}},
-        {"entity_groups", {0, 1, 0}}, {"soa,entity_groups,tiles64", {1, 1, 1}},
+        {"all", {1, 1, 1}},         {"none", {0, 0, 0}},          {"soa", {1, 0, 0}},
+        {"tiles64,soa", {1, 0, 1}}, {"entity_groups", {0, 1, 0}}, {"soa,entity_groups,tiles64", {1, 1, 1}},
     };
     for (size_t at = 0; at < COUNT_OF(rows); at++) {
         struct fbat_config config = fresh();
@@ -330,7 +341,7 @@ static void a_restart_policy_is_once_or_bounded_by_two_numbers(void **state) {
     assert_int_equal(config.writer.restart_policy.within_ms, 60000);
     assert_int_equal(fbat_config_set(&config, "writer.restart_policy", "once", NULL), FBAT_OK);
     assert_int_equal(config.writer.restart_policy.mode, FBAT_RESTART_ONCE);
-    static const char *const bad[] = {"bounded",     "bounded:",    "bounded:3",    "bounded:3/", "bounded:0/1",
+    static const char *const bad[] = {"bounded",     "bounded:",     "bounded:3",    "bounded:3/", "bounded:0/1",
                                       "bounded:1/0", "bounded:1/2x", "bounded:-1/5", "twice",      ""};
     for (size_t at = 0; at < COUNT_OF(bad); at++)
         if (fbat_config_set(&config, "writer.restart_policy", bad[at], NULL) != FBAT_ERR_CONFIG)

@@ -17,9 +17,10 @@ static void the_vectors_of_rfc_3720_come_out(void **state) {
     for (uint8_t at = 0; at < 32; at++)
         bytes[at] = (uint8_t)(31 - at);
     assert_int_equal(crc32c(bytes, 32, 0), 0x113fdb5c);
-    size_t size = bytes_of_hex("01c00000 00000000 00000000 00000000 14000000 00000400 00000014 00000018 28000000 00000000"
-                               "02000000 00000000",
-                               bytes, sizeof bytes);
+    size_t size =
+        bytes_of_hex("01c00000 00000000 00000000 00000000 14000000 00000400 00000014 00000018 28000000 00000000"
+                     "02000000 00000000",
+                     bytes, sizeof bytes);
     assert_int_equal(crc32c(bytes, size, 0), 0xd9963a56);
 }
 

@@ -236,8 +236,8 @@ static void compare_layout(const struct layout *layout) {
         if (rows[at].offset != layout->fields[at].at || rows[at].offset + rows[at].size != end ||
             strncmp(rows[at].field, field, strlen(field)) != 0)
             fail_msg("%s: the documentation has | %lu | %lu | %s|, the code | %zu | %zu | %s |", layout->name,
-                     rows[at].offset, rows[at].size, rows[at].field, layout->fields[at].at,
-                     end - layout->fields[at].at, field);
+                     rows[at].offset, rows[at].size, rows[at].field, layout->fields[at].at, end - layout->fields[at].at,
+                     field);
     }
     free(rows);
 }

@@ -6,17 +6,17 @@
 
 /* Sequences are places in this table, from 1. Segments end after 4 and 8. */
 static const struct log_event events[] = {
-    {.entity = "order-1", .kind = 0x1001, .recorded_us = 100},                        /* 1 */
-    {.entity = "order-2", .kind = 0x1001, .recorded_us = 200},                        /* 2 */
-    {.entity = "_kinds", .scope = "_system", .kind = 0x0001, .recorded_us = 200},     /* 3 */
-    {.entity = "order-1", .kind = 0x1002, .recorded_us = 200},                        /* 4 */
-    {.entity = "order-1", .scope = "depot", .kind = 0x2001, .recorded_us = 300},      /* 5 */
-    {.entity = "order-10", .kind = 0x1001, .recorded_us = 300},                       /* 6 */
-    {.entity = "customer-1", .kind = 0x2002, .recorded_us = 400},                     /* 7 */
-    {.entity = "order-1", .kind = 0x1001, .recorded_us = 500},                        /* 8 */
-    {.entity = "order-2", .scope = "depot", .kind = 0x2001, .recorded_us = 500},      /* 9 */
-    {.entity = "order-1", .kind = 0x1003, .recorded_us = 600},                        /* 10 */
-    {.entity = "order-3", .kind = 0x1001, .recorded_us = 700},                        /* 11 */
+    {.entity = "order-1", .kind = 0x1001, .recorded_us = 100},                    /* 1 */
+    {.entity = "order-2", .kind = 0x1001, .recorded_us = 200},                    /* 2 */
+    {.entity = "_kinds", .scope = "_system", .kind = 0x0001, .recorded_us = 200}, /* 3 */
+    {.entity = "order-1", .kind = 0x1002, .recorded_us = 200},                    /* 4 */
+    {.entity = "order-1", .scope = "depot", .kind = 0x2001, .recorded_us = 300},  /* 5 */
+    {.entity = "order-10", .kind = 0x1001, .recorded_us = 300},                   /* 6 */
+    {.entity = "customer-1", .kind = 0x2002, .recorded_us = 400},                 /* 7 */
+    {.entity = "order-1", .kind = 0x1001, .recorded_us = 500},                    /* 8 */
+    {.entity = "order-2", .scope = "depot", .kind = 0x2001, .recorded_us = 500},  /* 9 */
+    {.entity = "order-1", .kind = 0x1003, .recorded_us = 600},                    /* 10 */
+    {.entity = "order-3", .kind = 0x1001, .recorded_us = 700},                    /* 11 */
 };
 
 static int enter_filled(void **state) {
@@ -108,9 +108,9 @@ static void no_region_and_no_options_are_everything_forward(void **state) {
     struct log *log = *state;
     struct query query;
     char got[256];
-    assert_int_equal(query_init(&query, directory_acquire(&log->directory), directory_visible(&log->directory), NULL,
-                                NULL, NULL),
-                     FBAT_OK);
+    assert_int_equal(
+        query_init(&query, directory_acquire(&log->directory), directory_visible(&log->directory), NULL, NULL, NULL),
+        FBAT_OK);
     collect(&query, got, sizeof got);
     query_deinit(&query);
     assert_string_equal(got, "1 2 4 5 6 7 8 9 10 11");
@@ -132,8 +132,7 @@ static void an_entity_alone_is_found_in_every_scope(void **state) {
 
 static void an_entity_prefix_is_found_in_every_scope(void **state) {
     assert_found(*state, ASK(.entity = "order-1", .region.flags = FBAT_REGION_ENTITY_PREFIX), "1 4 5 6 8 10");
-    assert_found(*state, ASK(.entity = "order-", .region.flags = FBAT_REGION_ENTITY_PREFIX),
-                 "1 2 4 5 6 8 9 10 11");
+    assert_found(*state, ASK(.entity = "order-", .region.flags = FBAT_REGION_ENTITY_PREFIX), "1 2 4 5 6 8 9 10 11");
     assert_found(*state, ASK(.entity = "customer-12", .region.flags = FBAT_REGION_ENTITY_PREFIX), "");
 }
 
@@ -205,8 +204,8 @@ static void narrowings_together_all_hold(void **state) {
     assert_found(*state, ASK(.entity = "order-1", .scope = "shop", .region.sequence_min = 2, .region.sequence_max = 9),
                  "4 8");
     assert_found(*state, ASK(.entity = "order-1", .scope = "shop", .region.revision_min = 4), "10");
-    assert_found(*state, ASK(.entity = "order-1", .scope = "shop", .region.time_min_us = 500, .region.time_max_us = 500),
-                 "8");
+    assert_found(*state,
+                 ASK(.entity = "order-1", .scope = "shop", .region.time_min_us = 500, .region.time_max_us = 500), "8");
     assert_found(*state, ASK(.entity = "order-1", .scope = "shop", .region.kind = 0x1001), "1 8");
     assert_found(*state, ASK(.region.category = 2, .region.kind = 0x1001), "");
     assert_found(*state, ASK(.scope = "depot", .region.sequence_min = 6, .region.category = 2), "9");

@@ -52,8 +52,8 @@ static int leave_world(void **state) {
 /* Opens the first segment's file anew and starts a scan at offset. */
 static struct scan *rescan(struct world *world, uint64_t offset) {
     end_scan(world);
-    assert_int_equal(segment_open(world->log.os, LOG_DIR, 1, &world->log.store_id, world->access, &world->segment, NULL),
-                     FBAT_OK);
+    assert_int_equal(
+        segment_open(world->log.os, LOG_DIR, 1, &world->log.store_id, world->access, &world->segment, NULL), FBAT_OK);
     scan_init(&world->scan, world->segment, offset);
     return &world->scan;
 }

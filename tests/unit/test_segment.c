@@ -271,8 +271,8 @@ static void a_header_of_another_store_or_segment_is_not_valid(void **state) {
     uint64_t size;
     const uint8_t *bytes = file_bytes(world, &size);
     assert_true(os_sim_set_file_bytes(world->sim, LOG_DIR "/000002.fbat", bytes, size));
-    assert_int_equal(
-        segment_open(world->os, LOG_DIR, 2, &world->header.store_id, SEGMENT_READ, &segment, NULL), FBAT_OK);
+    assert_int_equal(segment_open(world->os, LOG_DIR, 2, &world->header.store_id, SEGMENT_READ, &segment, NULL),
+                     FBAT_OK);
     assert_int_equal(segment->header_state, SEGMENT_HEADER_BROKEN);
     assert_int_equal(segment->header.segment_id, 2);
     segment_close(segment);
@@ -294,8 +294,8 @@ static void a_missing_file_is_an_error_that_names_it(void **state) {
     struct world *world = *state;
     struct segment *segment = NULL;
     struct fbat_error error;
-    assert_int_equal(
-        segment_open(world->os, LOG_DIR, 3, &world->header.store_id, SEGMENT_READ, &segment, &error), FBAT_ERR_IO);
+    assert_int_equal(segment_open(world->os, LOG_DIR, 3, &world->header.store_id, SEGMENT_READ, &segment, &error),
+                     FBAT_ERR_IO);
     assert_null(segment);
     assert_non_null(strstr(error.message, "000003.fbat"));
 }

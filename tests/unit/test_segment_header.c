@@ -45,8 +45,9 @@ static void the_first_bytes_tell_the_file_from_text_and_from_damage_by_line_ends
     uint8_t bytes[SEGMENT_HEADER_BYTES];
     struct segment_header header = sample();
     segment_header_encode(&header, bytes);
-    assert_memory_equal(bytes, "\x89"
-                               "FBAT\r\n\x1a\x02\0\0\0\0\x10\0\0\0\0\0\0\0\0\0\0\x42",
+    assert_memory_equal(bytes,
+                        "\x89"
+                        "FBAT\r\n\x1a\x02\0\0\0\0\x10\0\0\0\0\0\0\0\0\0\0\x42",
                         25);
 }
 

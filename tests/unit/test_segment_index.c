@@ -6,9 +6,12 @@
 #include "log/segment.h"
 
 static const struct log_event events[] = {
-    {.entity = "order-1", .kind = 0x1001, .payload = "one"},  {.entity = "order-2", .kind = 0x1001, .payload = "two"},
-    {.entity = "order-1", .kind = 0x1002, .payload = "three"}, {.entity = "order-1", .scope = "depot", .payload = "four"},
-    {.entity = "_kinds", .scope = "_system", .kind = 0x0001},  {.entity = "order-2", .kind = 0x1001, .payload = "six"},
+    {.entity = "order-1", .kind = 0x1001, .payload = "one"},
+    {.entity = "order-2", .kind = 0x1001, .payload = "two"},
+    {.entity = "order-1", .kind = 0x1002, .payload = "three"},
+    {.entity = "order-1", .scope = "depot", .payload = "four"},
+    {.entity = "_kinds", .scope = "_system", .kind = 0x0001},
+    {.entity = "order-2", .kind = 0x1001, .payload = "six"},
 };
 
 /* Six events in three frames. */
@@ -324,7 +327,7 @@ static void a_footer_finds_what_the_index_found(void **state) {
     fill(log);
     assert_int_equal(segment_index_write_footer(log->active, NULL), FBAT_OK);
     struct segment_index *sealed = open_sealed(log);
-    uint32_t position, stream, wanted;
+    uint32_t position, stream = 0, wanted = 1;
     struct fbat_event event;
     for (uint64_t sequence = 1; sequence <= 6; sequence++) {
         assert_true(find_id(sealed, 6, sequence, &position) && position == sequence - 1);

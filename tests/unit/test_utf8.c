@@ -67,8 +67,8 @@ static void every_pair_of_bytes_is_judged_as_the_grammar_says(void **state) {
     for (unsigned first = 0; first < 256; first++)
         for (unsigned second = 0; second < 256; second++) {
             uint8_t bytes[2] = {(uint8_t)first, (uint8_t)second};
-            bool wanted = (first < 0x80 && second < 0x80) ||
-                          (first >= 0xc2 && first <= 0xdf && second >= 0x80 && second <= 0xbf);
+            bool wanted =
+                (first < 0x80 && second < 0x80) || (first >= 0xc2 && first <= 0xdf && second >= 0x80 && second <= 0xbf);
             if (utf8_is_valid(bytes, 2) != wanted)
                 fail_msg("%02x %02x", first, second);
         }
