@@ -102,7 +102,6 @@ static double run_once(const struct subject *subject, enum unit unit) {
     case UNIT_PER_SECOND: return 1e9 / each;
     case UNIT_US: return each / 1e3;
     case UNIT_MS: return each / 1e6;
-    case UNIT_NS:
     case UNIT_BYTES: break;
     }
     return each;
@@ -158,7 +157,7 @@ void row_measure(struct row *row, struct subject fbat, struct subject floor, uns
 /* ---- JSON ---- */
 
 static const char *name_unit(enum unit unit) {
-    static const char *const names[] = {"ns", "us", "ms", "events/s", "B"};
+    static const char *const names[] = {"us", "ms", "events/s", "B"};
     return names[unit];
 }
 

@@ -21,7 +21,7 @@
 enum { SERIES_MAX = 64, ROUNDS_MIN = 3, PEERS_MAX = 3, NOTE_BYTES = 240 };
 
 /* What a run of count operations took, in one figure. */
-enum unit { UNIT_NS, UNIT_US, UNIT_MS, UNIT_PER_SECOND, UNIT_BYTES };
+enum unit { UNIT_US, UNIT_MS, UNIT_PER_SECOND, UNIT_BYTES };
 
 /* One value for each round. */
 struct series {

@@ -124,29 +124,35 @@ int meta_read(struct os *os, const char *dir, struct store_meta *out_meta, struc
     return decode_meta(dir, bytes, out_meta, error);
 }
 
-/* Stops at a name that no interrupted creation leaves behind. */
-static int reject_foreign(void *user, const char *name) {
-    (void)user;
-    bool ours =
-        strcmp(name, lock_name) == 0 || strcmp(name, meta_temporary_name) == 0 || strcmp(name, "lost+found") == 0;
-    return ours ? 0 : EEXIST;
-}
+/* What a directory holds: a store's file, and names that no interrupted creation leaves behind. */
+struct survey {
+    bool has_meta;
+    bool has_others;
+};
 
-static int reject_without_meta(void *user, const char *name) {
-    bool *has_meta = user;
-    *has_meta |= strcmp(name, meta_name) == 0;
+static int note_name(void *user, const char *name) {
+    struct survey *survey = user;
+    bool left_behind =
+        strcmp(name, lock_name) == 0 || strcmp(name, meta_temporary_name) == 0 || strcmp(name, "lost+found") == 0;
+    if (strcmp(name, meta_name) == 0)
+        survey->has_meta = true;
+    else if (!left_behind)
+        survey->has_others = true;
     return 0;
 }
 
 static int check_is_empty_or_store(struct os *os, const char *dir, struct fbat_error *error) {
-    bool has_meta = false;
-    int os_errno = os->methods->dir_list(os, dir, reject_without_meta, &has_meta);
-    if (!os_errno && !has_meta)
-        os_errno = os->methods->dir_list(os, dir, reject_foreign, NULL);
-    if (os_errno == EEXIST)
-        return fail_not_a_store(dir, "it has other files in it and no store.meta; give an empty or a new directory",
-                                error);
-    return os_errno ? error_set_os(error, os_errno, "list", dir) : FBAT_OK;
+    /* Another process may be creating the store while we list: a list that shows its segment may have missed its
+     * store.meta, which is older, so the next list shows it. */
+    for (int attempt = 0; attempt < 2; attempt++) {
+        struct survey survey = {false, false};
+        int os_errno = os->methods->dir_list(os, dir, note_name, &survey);
+        if (os_errno)
+            return error_set_os(error, os_errno, "list", dir);
+        if (survey.has_meta || !survey.has_others)
+            return FBAT_OK;
+    }
+    return fail_not_a_store(dir, "it has other files in it and no store.meta; give an empty or a new directory", error);
 }
 
 int meta_prepare_dir(struct os *os, const char *dir, struct fbat_error *error) {

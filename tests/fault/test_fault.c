@@ -32,6 +32,10 @@ enum {
     STEPS = 8,           /* in each of the scenario's three parts */
     TRIALS_MAX = 100000, /* a scenario that never completes is a bug of the test */
     GONE_STEP = 7,       /* with the disk gone, every so many calls are tried as the first to fail */
+    ROTATION_SEEDS = 500,
+    ROTATION_ROUNDS = 12,
+    ROTATION_CALLS = 8, /* about: those of a rotation */
+    ROTATION_SEGMENT_BYTES = 8 << 10,
     FULL_SEEDS = 200,
     FULL_BYTES_MIN = 4 << 10,
     FULL_BYTES_MAX = 64 << 10,
@@ -279,6 +283,38 @@ static void every_allocation_fails_once_and_nothing_is_lost(void **state) {
     assert_true(run_all_trials("no memory", 1, arm_no_memory) > 20);
 }
 
+/* A rotation that fails half-way may leave a segment's file, or lose its removal to a power cut. Large batches need a
+ * new segment; when one fails, a small event that would still fit the old one follows at once. */
+static void fail_rotations(struct trial *trial, struct test_random *random) {
+    struct workload *workload = &trial->workload;
+    for (int round = 0; round < ROTATION_ROUNDS && workload_is_good(workload); round++) {
+        uint64_t nth = test_random_between(random, 1, ROTATION_CALLS);
+        if (test_random_one_in(random, 2))
+            os_sim_fail_nth(trial->sim, OS_SIM_FALLIBLE, nth, EIO);
+        else
+            alloc_fail_nth(nth);
+        workload_append(workload, ORACLE_BATCH_MAX, FBAT_LEVEL_WRITTEN);
+        os_sim_fail_nth(trial->sim, 0, 0, 0);
+        alloc_fail_nth(0);
+        workload_append(workload, 1, FBAT_LEVEL_DURABLE);
+    }
+}
+
+static void a_rotation_that_fails_half_way_loses_nothing(void **state) {
+    (void)state;
+    uint64_t first = test_seed(1);
+    uint64_t seeds = test_seed_is_set() ? 1 : test_scaled(ROTATION_SEEDS);
+    for (uint64_t seed = first; seed < first + seeds; seed++) {
+        struct trial trial;
+        struct test_random random = test_random_init(seed);
+        begin_trial(&trial, seed, 0);
+        trial.workload.config.segment_max_bytes = ROTATION_SEGMENT_BYTES;
+        if (workload_open(&trial.workload, ORACLE_NOTHING_LOST) == FBAT_OK)
+            fail_rotations(&trial, &random);
+        conclude_trial(&trial, "failed rotation", 0);
+    }
+}
+
 /* --- A full disk -------------------------------------------------------------------------------------------------- */
 
 static bool is_full(struct workload *workload) {
@@ -341,6 +377,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(every_sync_fails_once_and_nothing_is_lost),
         cmocka_unit_test(the_disk_is_gone_from_any_call_on_and_nothing_is_lost),
         cmocka_unit_test(every_allocation_fails_once_and_nothing_is_lost),
+        cmocka_unit_test(a_rotation_that_fails_half_way_loses_nothing),
         cmocka_unit_test(a_full_disk_refuses_appends_until_there_is_space),
     };
     return cmocka_run_group_tests_name("fault", tests, NULL, uninstall_allocator);

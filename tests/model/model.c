@@ -113,17 +113,25 @@ uint64_t model_find_id(const struct model *model, const struct fbat_id *id) {
     return 0;
 }
 
+/* A cause named by its place in the batch is given, even if it has no id yet: then it is a new event, and not the cause
+ * of one that is there. */
+static bool is_same_cause(const struct model_input *inputs, size_t item, const struct model_event *known) {
+    uint32_t cause = inputs[item].causation_item;
+    if (cause > 0)
+        return !fbat_id_is_none(&inputs[cause - 1].id) && ids_equal(&inputs[cause - 1].id, &known->input.causation);
+    return fbat_id_is_none(&inputs[item].causation) || ids_equal(&inputs[item].causation, &known->input.causation);
+}
+
 /* What the caller gives must be what is there; what it leaves to the store is not compared. */
-static bool is_same_event(const struct model_input *input, const struct fbat_id *causation,
-                          const struct model_event *known) {
-    const struct model_input *there = &known->input;
+static bool is_same_event(const struct model_input *inputs, size_t item, const struct model_event *known) {
+    const struct model_input *input = &inputs[item], *there = &known->input;
     return known->stream == stream_of(input) && there->kind == input->kind &&
            there->payload_type == input->payload_type && there->payload_bytes == input->payload_bytes &&
            there->content_seed == input->content_seed && there->header_count == input->header_count &&
            there->tag_count == input->tag_count &&
            (!input->has_event_time || there->event_time_us == input->event_time_us) &&
            (fbat_id_is_none(&input->correlation) || ids_equal(&input->correlation, &there->correlation)) &&
-           (fbat_id_is_none(causation) || ids_equal(causation, &there->causation));
+           is_same_cause(inputs, item, known);
 }
 
 static bool is_repeated(const struct model_input *inputs, size_t item) {
@@ -141,11 +149,9 @@ static struct model_answer predict_keys(const struct model *model, const struct 
     for (size_t item = 0; item < count; item++) {
         if (fbat_id_is_none(&inputs[item].id))
             continue;
-        const struct fbat_id *causation =
-            inputs[item].causation_item ? &inputs[inputs[item].causation_item - 1].id : &inputs[item].causation;
         uint64_t sequence = model_find_id(model, &inputs[item].id);
         bool repeated = is_repeated(inputs, item);
-        if (repeated || (sequence && !is_same_event(&inputs[item], causation, &model->events[sequence - 1])))
+        if (repeated || (sequence && !is_same_event(inputs, item, &model->events[sequence - 1])))
             return (struct model_answer){.status = FBAT_ERR_IDEMPOTENCY_CONFLICT,
                                          .item = item,
                                          .sequence = repeated ? 0 : sequence};
