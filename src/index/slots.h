@@ -70,6 +70,13 @@ static inline struct slots_probe slots_first(const struct slots *slots, uint64_t
     return (struct slots_probe){.table = table, .place = hash >> table->shift, .left = table->size};
 }
 
+/* A hint that a number with this hash will be added or looked for soon: its home is a cache miss, which can be under way
+ * while other work is done. */
+static inline void slots_prefetch(const struct slots *slots, uint64_t hash) {
+    const struct slots_table *table = atomic_load_explicit(&slots->table, memory_order_acquire);
+    __builtin_prefetch((const void *)&table->numbers[hash >> table->shift], 1);
+}
+
 /* The next number, or 0 at the end. */
 static inline uint32_t slots_next(struct slots_probe *probe) {
     if (probe->left == 0)

@@ -244,6 +244,8 @@ static int draft_item(struct sequencer *sequencer, const struct fbat_new_event *
     FBAT_TRY(draft_stream(sequencer, event, item, error));
     draft->sequence = sequencer->last_sequence + 1 + item;
     FBAT_TRY(draft_ids(sequencer, item + 1, error));
+    if (sequencer->active)
+        slots_prefetch(&sequencer->active->id_slots, segment_index_id_hash(&draft->id));
     if (!tags_measure(event->tags, event->tag_count, &draft->tags_bytes) ||
         !headers_measure(event->headers, event->header_count, &draft->headers_bytes))
         return error_set(error, FBAT_ERR_ARGUMENT, "the tags or headers changed during the call");
