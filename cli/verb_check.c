@@ -76,10 +76,11 @@ static int show_check_progress(void *user, uint64_t bytes_done, uint64_t bytes_t
 static void print_summary(struct out *out, const struct fbat_check_report *report) {
     char events[NUMBER_TEXT_SIZE], streams[NUMBER_TEXT_SIZE], frames[NUMBER_TEXT_SIZE], segments[NUMBER_TEXT_SIZE];
     char bytes[NUMBER_TEXT_SIZE], findings[NUMBER_TEXT_SIZE];
-    out_printf(out, "%s events of %s streams in %s frames of %s segments, %s, verified in %.2f s: ",
+    out_printf(out, "%s events of %s streams in %s frames of %s segment%s, %s, verified in %.2f s: ",
                number_grouped(report->events, events), number_grouped(report->streams, streams),
                number_grouped(report->frames, frames), number_grouped(report->segments, segments),
-               number_of_bytes(report->bytes, bytes), (double)report->duration_us / 1e6);
+               report->segments == 1 ? "" : "s", number_of_bytes(report->bytes, bytes),
+               (double)report->duration_us / 1e6);
     if (report->findings == 0)
         out_text(out, "no damage");
     else

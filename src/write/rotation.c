@@ -9,7 +9,8 @@
  *     4  the old one's footer is written       derived: if it fails, the next opening makes it again
  *     5  the old one's mapped footer takes the place of its index in memory
  *
- * Failure in 1 is a failed sync: the writer dies. In 2, nothing has changed: the append fails, a later one tries again.
+ * Failure in 1 is a failed sync: the writer dies. In 2, the append fails; the new file may be there, even after it
+ * was removed, so the next append tries again whether its frame would fit the old segment or not.
  * In 4 and 5, the index in memory simply stays.
  */
 #include <string.h>
@@ -94,6 +95,7 @@ static int rotate(struct sequencer *sequencer, uint64_t frame_bytes, struct fbat
         FBAT_TRY(sequencer_sync_locked(sequencer, error));
     if (segment_id > LIMIT_SEGMENT_ID)
         return error_set(error, FBAT_ERR_LIMIT, "the store has the most segments it can have");
+    sequencer->rotating = true;
     FBAT_TRY(create_segment(sequencer, segment_id, frame_bytes, &index, error));
     int status = directory_append(sequencer->directory, index, error);
     if (status < 0) {
@@ -102,6 +104,7 @@ static int rotate(struct sequencer *sequencer, uint64_t frame_bytes, struct fbat
         return status;
     }
     sequencer->active = index;
+    sequencer->rotating = false;
     sequencer->last_segment_id = segment_id;
     if (old)
         seal_marked(sequencer, old);
@@ -110,7 +113,7 @@ static int rotate(struct sequencer *sequencer, uint64_t frame_bytes, struct fbat
 
 int rotation_make_room(struct sequencer *sequencer, uint64_t frame_bytes, struct fbat_error *error) {
     const struct segment_index *active = sequencer->active;
-    if (!active)
+    if (!active || sequencer->rotating)
         return rotate(sequencer, frame_bytes, error);
     uint64_t end = active->segment->end + frame_bytes;
     /* Still empty, because its first frame failed: no reader looks at it yet, so it may move in memory. */

@@ -70,6 +70,8 @@ struct sequencer {
     uint32_t ids_drafted;   /* items of this append, from the first, that were given an id if they had none */
     uint64_t random_pool[SEQUENCER_RANDOM_WORDS];
     uint32_t random_left;
+    bool rotating; /* a rotation failed half-way: its file may be there, or come back after a power cut, and says where
+                    * the log goes on; so the next frame must go there (rotation.c, step 2) */
     bool dead;
     struct fbat_error cause;        /* why it is dead */
     uint64_t unfinished_segment_id; /* the first whose sealing failed, 0 if none: see format/live.h */

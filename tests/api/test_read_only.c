@@ -215,7 +215,9 @@ static void reader_follows_a_writer_in_another_process(void **state) {
     assert_whole(fixture->dir);
 }
 
-/* Writes batches of 1 to BATCH events as fast as it can, until it is killed. */
+enum { BATCHES = 1500 };
+
+/* Writes batches as fast as it can, then waits to be killed. */
 static int write_without_pause(void *user, int in, int out) {
     struct fixture *fixture = user;
     struct fbat_store *store;
@@ -223,13 +225,15 @@ static int write_without_pause(void *user, int in, int out) {
     struct fbat_new_event batch[BATCH];
     (void)in;
     for (int item = 0; item < BATCH; item++) {
-        batch[item] = event_of("one", "scope", item == BATCH - 1 ? "last" : "payload");
+        batch[item] = event_of("one", "scope", "payload");
         batch[item].kind = item == 0 ? KIND_A : KIND_B;
     }
     child_check(fbat_open(&fixture->config, &store, &error) == FBAT_OK);
     pipe_send(out);
-    for (;;)
+    for (uint64_t at = 0; at < test_scaled(BATCHES); at++)
         child_check(fbat_append_batch(store, batch, BATCH, NULL, NULL, &error) == FBAT_OK);
+    for (;;)
+        pause();
 }
 
 /* One look at a log that grows: gapless, and whole batches only. */
@@ -254,24 +258,26 @@ static void assert_prefix_of_batches(struct fbat_store *reader, uint64_t *seen) 
 static void reader_never_sees_half_a_batch(void **state) {
     struct fixture *fixture = *state;
     struct child child;
-    fixture->config.segment_max_bytes = 256 << 10;
+    fixture->config.segment_max_bytes = 64 << 10;
     fixture->config.sync.every_n_events = 1000000;
     child_start(&child, write_without_pause, fixture);
     assert_true(pipe_receive(child.from));
     struct fbat_store *reader = open_reader(fixture);
-    uint64_t seen = 0, rounds = test_scaled(1000);
-    for (uint64_t round = 0; round < rounds || seen < rounds; round++) {
+    uint64_t seen = 0, last = test_scaled(BATCHES) * BATCH, next_late = 0;
+    while (seen < last) {
         assert_prefix_of_batches(reader, &seen);
-        if (round % 100 == 50) { /* a reader that comes later sees the same */
+        if (seen >= next_late) { /* a reader that comes later sees the same */
             struct fbat_store *late = open_reader(fixture);
             uint64_t late_seen = 0;
             assert_prefix_of_batches(late, &late_seen);
             assert_true(late_seen >= seen);
             assert_ok(fbat_close(late, &fault));
+            next_late = seen + last / 10;
         }
     }
     child_kill(&child);
     assert_prefix_of_batches(reader, &seen);
+    assert_int_equal(seen, last);
     open_store(fixture); /* what readers saw stays */
     assert_int_equal(count_events(fixture->store), seen);
     assert_ok(fbat_close(reader, &fault));

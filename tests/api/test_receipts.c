@@ -291,6 +291,23 @@ static void made_ids_increase_within_a_batch_with_causes(void **state) {
     }
 }
 
+/* An id that was generated, and is in the log because the caller gave it, is not made a second time after reopening,
+ * though the clock stands still. */
+static void made_ids_never_meet_ids_generated_before(void **state) {
+    struct fixture *fixture = opened_with_hand_clock(state, INT64_C(1700000000000000));
+    for (int round = 0; round < 10; round++) {
+        struct fbat_new_event event = event_of("one", "scope", "payload");
+        append_text(fixture->store, "one", "scope", "payload");
+        assert_ok(fbat_id_generate(fixture->store, &event.id, &fault));
+        append_event(fixture->store, &event);
+        reopen_store(fixture);
+        struct fbat_receipt receipt = append_text(fixture->store, "one", "scope", "payload");
+        assert_memory_not_equal(receipt.id.bytes, event.id.bytes, 16);
+    }
+    close_store(fixture);
+    assert_whole(fixture->dir);
+}
+
 static void ids_given_are_kept(void **state) {
     struct fixture *fixture = *state;
     open_store(fixture);
@@ -510,6 +527,7 @@ int main(void) {
         behaviour(made_ids_are_uuids_of_version_7_with_the_time),
         behaviour(made_ids_strictly_increase_whatever_the_clock_does),
         behaviour(made_ids_increase_within_a_batch_with_causes),
+        behaviour(made_ids_never_meet_ids_generated_before),
         behaviour(ids_given_are_kept),
         behaviour(recorded_time_is_the_clocks_and_never_goes_back),
         behaviour(batch_has_one_recorded_time),

@@ -69,6 +69,33 @@ run 0 "$reader" "$work/torn"
 cmp "$work/stdout" "$work/read" || fail "a torn tail changes what is read"
 expect stderr "R6"
 
+# ---- beside a writer: what is visible, and nothing of what comes after
+
+mkfifo "$work/pipe"
+"$FBAT" import "$work/live" "$work/pipe" >/dev/null &
+writer=$!
+exec 9>"$work/pipe"
+part() { # first last
+    local n
+    for ((n = $1; n <= $2; n++)); do event "018f3b1e-3333-7abc-8def-000000000$n" "\"data\":{\"n\":$n}"; done
+}
+part 100 499 >&9
+for _ in {1..200}; do # the writer has read some batches by now, and waits for more
+    "$reader" "$work/live" >"$work/beside" 2>/dev/null || true
+    [ "$(wc -l <"$work/beside")" -lt 200 ] || break
+    sleep 0.05
+done
+run 0 "$reader" "$work/live"
+cp "$work/stdout" "$work/beside"
+seen=$(wc -l <"$work/beside")
+[ "$seen" -ge 200 ] && [ "$seen" -le 401 ] || fail "beside the writer $seen events are read"
+part 500 699 >&9
+exec 9>&-
+wait $writer || fail "the import beside the reader"
+compare "$work/live"
+equal "events in the end" "$(wc -l <"$work/read")" 601
+cmp <(head -n "$seen" "$work/read") "$work/beside" || fail "what was read beside the writer is no prefix of the log"
+
 # ---- damage
 
 flip() { # file offset

@@ -111,7 +111,7 @@ class Live:
             self.state = 1
             self.durable = u64(data, 56) if u64(data, 56) ^ u64(data, 64) == 2**64 - 1 else 0
         if self.state and self.held:
-            self.visible = u64(data, 48)
+            self.visible = max(u64(data, 48), self.durable)
 
     @staticmethod
     def is_held(file):

@@ -433,9 +433,18 @@ static void do_change_reader(struct world *world) {
         EXPECT(world, fbat_open_read_only(&world->config, &world->reader, &world->error) == FBAT_OK);
 }
 
+static int print_damage(void *user, const struct fbat_finding *finding) {
+    (void)user;
+    if (finding->damage)
+        print_error("segment %llu, offset %llu, sequence %llu: %s\n", (unsigned long long)finding->segment_id,
+                    (unsigned long long)finding->offset, (unsigned long long)finding->sequence, finding->message);
+    return 0;
+}
+
 static void do_check(struct world *world) {
+    const struct fbat_check_options options = {.struct_size = sizeof options, .finding = print_damage};
     struct fbat_check_report report;
-    EXPECT(world, fbat_check(world->config.data_dir, NULL, &report, &world->error) == FBAT_OK);
+    EXPECT(world, fbat_check(world->config.data_dir, &options, &report, &world->error) == FBAT_OK);
     EXPECT(world, report.findings == 0);
     EXPECT(world, report.events == world->model.count && report.frames == world->model.frames);
 }

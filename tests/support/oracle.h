@@ -61,7 +61,7 @@ struct item {
     uint64_t first_try; /* numbers of tries, ascending over the whole run: it was written at one of them */
     uint64_t last_try;
     bool maybe; /* a try before the running one left it unknown: a refusal now does not change that */
-    bool seen; /* during a walk */
+    bool seen;  /* during a walk */
 };
 
 struct named_kind {

@@ -86,6 +86,17 @@ static void an_open_page_needs_no_checksum(void **state) {
     assert_int_equal(got.visible_sequence, 121);
 }
 
+/* The two were read at different moments. */
+static void what_is_durable_is_visible(void **state) {
+    (void)state;
+    uint8_t bytes[LIVE_BYTES];
+    struct live live = sample(LIVE_OPEN);
+    live.visible_sequence = 99;
+    live_encode(&live, bytes);
+    struct live got = decode_exact(bytes);
+    assert_int_equal(got.visible_sequence, 100);
+}
+
 static void another_magic_version_or_state_says_nothing(void **state) {
     (void)state;
     static const size_t places[] = {0, 7, LIVE_VERSION_AT, LIVE_STATE_AT};
@@ -112,6 +123,7 @@ int main(void) {
         cmocka_unit_test(every_flipped_bit_of_a_closed_page_makes_it_say_nothing),
         cmocka_unit_test(the_durable_sequence_of_an_open_page_counts_only_with_its_check),
         cmocka_unit_test(an_open_page_needs_no_checksum),
+        cmocka_unit_test(what_is_durable_is_visible),
         cmocka_unit_test(another_magic_version_or_state_says_nothing),
         cmocka_unit_test(zeros_say_nothing),
     };
