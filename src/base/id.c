@@ -94,8 +94,10 @@ struct fbat_id id_make(const struct fbat_id *last, int64_t time_us, uint64_t ran
     uint64_t last_high = (last_raw >> 16) << 12 | (last_raw & 0xFFF);
     uint64_t last_low = load_big(last->bytes + 8) & ID_LOW_MASK;
     if (high < last_high || (high == last_high && low <= last_low)) {
-        low = (last_low + 1) & ID_LOW_MASK;
-        high = last_high + (low == 0);
+        /* By a random step, not by one: an id that was given out and never came back is not known to be taken. */
+        low = last_low + 1 + (random_bits & UINT32_MAX);
+        high = last_high + (low > ID_LOW_MASK);
+        low &= ID_LOW_MASK;
     }
     struct fbat_id id;
     store_big(id.bytes, (high >> 12) << 16 | (high & 0xFFF));

@@ -16,7 +16,7 @@ static inline bool id_equal(const struct fbat_id *a, const struct fbat_id *b) {
 }
 
 /* The id for a time and 62 random bits, made greater than last: where time and chance do not make it so, it is last
- * plus one. Version and variant bits are set; the result is also the next `last`. */
+ * plus a random step of up to 2^32 (section 6.2, method 2). Version and variant bits are set; the result is also the next `last`. */
 struct fbat_id id_make(const struct fbat_id *last, int64_t time_us, uint64_t random_bits);
 
 #endif

@@ -6,7 +6,8 @@
  * it belongs to the process: it ends when the process does, a forked child neither inherits it nor prolongs it, and
  * the kernel itself says who holds it. It has two known weaknesses, and a list of the files locked in this process
  * covers both: two opens in one process do not exclude each other (the list does), and closing any descriptor of the
- * file drops the lock (so a descriptor of a locked file is parked, and closed when the lock is given up).
+ * file drops the lock (so while it is held, opening the file again shares the descriptor that there is; one opened just
+ * before the lock was taken is parked at its close, and closed when the lock is given up).
  *
  * Thread rule: every method from any thread; the list of locks has its own mutex.
  *
@@ -32,8 +33,13 @@
 
 #include "base/memory.h"
 
+struct descriptor {
+    int number;
+    unsigned users; /* open files that share it; guarded by locks_mutex */
+};
+
 struct os_file {
-    int descriptor;
+    struct descriptor *descriptor;
     struct os_file *next;   /* in the list of locks, or of files parked; guarded by locks_mutex, like all below */
     struct os_file *parked; /* closed by their users while this one holds the lock of their inode */
     pid_t owner;            /* while in the list of locks: the process that took the lock */
@@ -52,28 +58,6 @@ static struct os_file *locks_first;
         (result) = (call);                                                                                             \
     } while ((result) < 0 && errno == EINTR)
 
-static int posix_file_open(struct os *os, const char *path, enum os_open_mode mode, struct os_file **out_file) {
-    (void)os;
-    static const int flags[] = {
-        [OS_OPEN_READ] = O_RDONLY,
-        [OS_OPEN_WRITE] = O_RDWR,
-        [OS_OPEN_CREATE] = O_RDWR | O_CREAT,
-        [OS_OPEN_CREATE_NEW] = O_RDWR | O_CREAT | O_EXCL,
-        [OS_OPEN_TRUNCATE] = O_RDWR | O_CREAT | O_TRUNC,
-    };
-    struct os_file *file = memory_allocate_zero(sizeof *file);
-    if (!file)
-        return ENOMEM;
-    RETRY_ON_SIGNAL(file->descriptor, open(path, flags[mode] | O_CLOEXEC | O_NOFOLLOW, 0644));
-    if (file->descriptor < 0) {
-        int error = errno;
-        memory_free(file);
-        return error;
-    }
-    *out_file = file;
-    return 0;
-}
-
 /* Under locks_mutex: the entry of this process for an inode, or NULL. */
 static struct os_file *find_lock(const struct stat *status) {
     pid_t self = getpid();
@@ -83,9 +67,68 @@ static struct os_file *find_lock(const struct stat *status) {
     return NULL;
 }
 
-static void close_descriptor(struct os_file *file) {
-    close(file->descriptor);
+/* Frees the file, and its descriptor with the last user. Under locks_mutex. */
+static void drop_file(struct os_file *file) {
+    if (--file->descriptor->users == 0) {
+        close(file->descriptor->number);
+        memory_free(file->descriptor);
+    }
     memory_free(file);
+}
+
+/* A file of a new descriptor, which is not open yet. */
+static struct os_file *allocate_file(void) {
+    struct os_file *file = memory_allocate_zero(sizeof *file);
+    struct descriptor *descriptor = file ? memory_allocate_zero(sizeof *descriptor) : NULL;
+    if (!descriptor) {
+        memory_free(file);
+        return NULL;
+    }
+    descriptor->users = 1;
+    file->descriptor = descriptor;
+    return file;
+}
+
+/* Opens a file whose inode is locked here, on the descriptor that holds the lock. False when it is not. */
+static bool open_shared(const char *path, struct os_file *file) {
+    struct stat status;
+    bool shared = false;
+    pthread_mutex_lock(&locks_mutex);
+    struct os_file *holder = locks_first && lstat(path, &status) == 0 ? find_lock(&status) : NULL;
+    if (holder) {
+        memory_free(file->descriptor);
+        file->descriptor = holder->descriptor;
+        file->descriptor->users++;
+        shared = true;
+    }
+    pthread_mutex_unlock(&locks_mutex);
+    return shared;
+}
+
+static int posix_file_open(struct os *os, const char *path, enum os_open_mode mode, struct os_file **out_file) {
+    (void)os;
+    static const int flags[] = {
+        [OS_OPEN_READ] = O_RDONLY,
+        [OS_OPEN_WRITE] = O_RDWR,
+        [OS_OPEN_CREATE] = O_RDWR | O_CREAT,
+        [OS_OPEN_CREATE_NEW] = O_RDWR | O_CREAT | O_EXCL,
+        [OS_OPEN_TRUNCATE] = O_RDWR | O_CREAT | O_TRUNC,
+    };
+    struct os_file *file = allocate_file();
+    if (!file)
+        return ENOMEM;
+    bool may_share = mode != OS_OPEN_CREATE_NEW && mode != OS_OPEN_TRUNCATE;
+    if (!may_share || !open_shared(path, file)) {
+        RETRY_ON_SIGNAL(file->descriptor->number, open(path, flags[mode] | O_CLOEXEC | O_NOFOLLOW, 0644));
+        if (file->descriptor->number < 0) {
+            int error = errno;
+            memory_free(file->descriptor);
+            memory_free(file);
+            return error;
+        }
+    }
+    *out_file = file;
+    return 0;
 }
 
 static int posix_file_read_at(struct os *os, struct os_file *file, void *buffer, size_t size, uint64_t offset) {
@@ -93,7 +136,7 @@ static int posix_file_read_at(struct os *os, struct os_file *file, void *buffer,
     uint8_t *to = buffer;
     while (size > 0) {
         ssize_t count;
-        RETRY_ON_SIGNAL(count, pread(file->descriptor, to, size, (off_t)offset));
+        RETRY_ON_SIGNAL(count, pread(file->descriptor->number, to, size, (off_t)offset));
         if (count < 0)
             return errno;
         if (count == 0)
@@ -110,7 +153,7 @@ static int posix_file_write_at(struct os *os, struct os_file *file, const void *
     const uint8_t *from = buffer;
     while (size > 0) {
         ssize_t count;
-        RETRY_ON_SIGNAL(count, pwrite(file->descriptor, from, size, (off_t)offset));
+        RETRY_ON_SIGNAL(count, pwrite(file->descriptor->number, from, size, (off_t)offset));
         if (count < 0)
             return errno;
         if (count == 0)
@@ -123,7 +166,7 @@ static int posix_file_write_at(struct os *os, struct os_file *file, const void *
 }
 
 static int status_of(struct os_file *file, struct stat *out_status) {
-    return fstat(file->descriptor, out_status) < 0 ? errno : 0;
+    return fstat(file->descriptor->number, out_status) < 0 ? errno : 0;
 }
 
 static int posix_file_size(struct os *os, struct os_file *file, uint64_t *out_size) {
@@ -147,7 +190,7 @@ static int posix_file_allocated(struct os *os, struct os_file *file, uint64_t *o
 static int posix_file_truncate(struct os *os, struct os_file *file, uint64_t size) {
     (void)os;
     int result;
-    RETRY_ON_SIGNAL(result, ftruncate(file->descriptor, (off_t)size));
+    RETRY_ON_SIGNAL(result, ftruncate(file->descriptor->number, (off_t)size));
     return result < 0 ? errno : 0;
 }
 
@@ -156,21 +199,21 @@ static int posix_file_truncate(struct os *os, struct os_file *file, uint64_t siz
 static int posix_file_allocate(struct os *os, struct os_file *file, uint64_t size) {
     (void)os;
     int result;
-    RETRY_ON_SIGNAL(result, fallocate(file->descriptor, 0, 0, (off_t)size));
+    RETRY_ON_SIGNAL(result, fallocate(file->descriptor->number, 0, 0, (off_t)size));
     return result < 0 ? errno : 0;
 }
 
 /* A sync is not retried, not even after a signal: whether the first one consumed an error is unknown. */
 static int posix_file_sync(struct os *os, struct os_file *file, enum os_sync_mode mode) {
     (void)os;
-    int result = mode == OS_SYNC_DATA ? fdatasync(file->descriptor) : fsync(file->descriptor);
+    int result = mode == OS_SYNC_DATA ? fdatasync(file->descriptor->number) : fsync(file->descriptor->number);
     return result < 0 ? errno : 0;
 }
 
 static int posix_file_map(struct os *os, struct os_file *file, uint64_t size, bool writable, void **out_address) {
     (void)os;
     int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-    void *address = mmap(NULL, (size_t)size, protection, MAP_SHARED, file->descriptor, 0);
+    void *address = mmap(NULL, (size_t)size, protection, MAP_SHARED, file->descriptor->number, 0);
     if (address == MAP_FAILED)
         return errno;
     *out_address = address;
@@ -208,7 +251,7 @@ static struct flock lock_of_whole_file(short type) {
 /* Who stands in the way of a write lock: 0 nobody, -1 somebody the kernel cannot name here. */
 static int64_t foreign_holder(struct os_file *file) {
     struct flock lock = lock_of_whole_file(F_WRLCK);
-    if (fcntl(file->descriptor, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
+    if (fcntl(file->descriptor->number, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
         return 0;
     return lock.l_pid > 0 ? lock.l_pid : -1;
 }
@@ -219,7 +262,7 @@ static int take_lock(struct os_file *file, const struct stat *status, int64_t *o
         return EWOULDBLOCK;
     }
     struct flock lock = lock_of_whole_file(F_WRLCK);
-    if (fcntl(file->descriptor, F_SETLK, &lock) < 0) {
+    if (fcntl(file->descriptor->number, F_SETLK, &lock) < 0) {
         if (errno != EACCES && errno != EAGAIN)
             return errno;
         int64_t holder = foreign_holder(file);
@@ -266,31 +309,30 @@ static void posix_file_unlock(struct os *os, struct os_file *file) {
     struct os_file *parked = leave_locks(file);
     file->owner = 0;
     struct flock lock = lock_of_whole_file(F_UNLCK);
-    (void)fcntl(file->descriptor, F_SETLK, &lock);
+    (void)fcntl(file->descriptor->number, F_SETLK, &lock);
     while (parked) {
         struct os_file *next = parked->next;
-        close_descriptor(parked);
+        drop_file(parked);
         parked = next;
     }
     pthread_mutex_unlock(&locks_mutex);
 }
 
-/* A file whose inode is locked here is parked; the one that holds the lock gives it up first. */
+/* The file that holds a lock gives it up first. The last user of another descriptor of a locked inode is parked. */
 static void posix_file_close(struct os *os, struct os_file *file) {
     struct stat status;
+    posix_file_unlock(os, file);
     pthread_mutex_lock(&locks_mutex);
-    struct os_file *holder = fstat(file->descriptor, &status) == 0 ? find_lock(&status) : NULL;
-    bool parked = holder && holder != file;
-    if (parked) {
+    bool last = file->descriptor->users == 1;
+    struct os_file *holder =
+        last && locks_first && fstat(file->descriptor->number, &status) == 0 ? find_lock(&status) : NULL;
+    if (holder) {
         file->next = holder->parked;
         holder->parked = file;
+    } else {
+        drop_file(file);
     }
     pthread_mutex_unlock(&locks_mutex);
-    if (parked)
-        return;
-    if (holder == file)
-        posix_file_unlock(os, file);
-    close_descriptor(file);
 }
 
 static int64_t posix_file_lock_holder(struct os *os, struct os_file *file) {

@@ -94,12 +94,12 @@ static void scope_has_1_to_1024_bytes(void **state) {
 
 /* Overlong forms, surrogates, what lies beyond Unicode, cut and stray bytes (RFC 3629). */
 static const char *const not_utf8[] = {
-    "\x80", "a\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
-    "\xff", "\xe2\x82", "\xf0\x80\x80\xaf", "ok\xc3(", "\xfe\xff",
+    "\x80", "a\xc3",    "\xc0\xaf",         "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+    "\xff", "\xe2\x82", "\xf0\x80\x80\xaf", "ok\xc3(",      "\xfe\xff",
 };
 static const char *const utf8[] = {
-    "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x90\xa6", "\xed\x9f\xbf", "\xee\x80\x80", "\xf4\x8f\xbf\xbf", "\xc2\x80",
-    "\xe0\xa0\x80", "\xf0\x90\x80\x80", "tab\there", "\xef\xbf\xbf",
+    "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x90\xa6", "\xed\x9f\xbf", "\xee\x80\x80", "\xf4\x8f\xbf\xbf",
+    "\xc2\x80", "\xe0\xa0\x80", "\xf0\x90\x80\x80", "tab\there",    "\xef\xbf\xbf",
 };
 
 static void names_are_utf8(void **state) {
@@ -235,7 +235,8 @@ static void headers_together_have_65535_bytes(void **state) {
     struct fixture *fixture = opened(state);
     struct fbat_new_event event = plain();
     char *value = string_of(70000);
-    struct fbat_header headers[2] = {{fbat_text("name"), fbat_bytes(value, 65535 - 4 - 4)}, {fbat_text("b"), {NULL, 0}}};
+    struct fbat_header headers[2] = {{fbat_text("name"), fbat_bytes(value, 65535 - 4 - 4)},
+                                     {fbat_text("b"), {NULL, 0}}};
     event.headers = headers;
     event.header_count = 1;
     assert_accepted(fixture, &event);

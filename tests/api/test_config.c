@@ -41,8 +41,8 @@ static void defaults_are_as_documented(void **state) {
 
 struct value_row {
     const char *name;
-    const char *least, *most;                /* accepted, and shown as they stand */
-    const char *below, *above;               /* refused; NULL: there is none */
+    const char *least, *most;  /* accepted, and shown as they stand */
+    const char *below, *above; /* refused; NULL: there is none */
 };
 
 static const struct value_row values[] = {
@@ -132,8 +132,8 @@ static void numbers_take_suffixes(void **state) {
     static const struct {
         const char *text;
         uint64_t value;
-    } rows[] = {{"7", 7},           {"3K", 3 << 10},   {"3KiB", 3 << 10}, {"3M", 3 << 20},
-                {"3MiB", 3 << 20},  {"2G", 2u << 30},  {"2GiB", 2u << 30}, {"18446744073709551615", UINT64_MAX}};
+    } rows[] = {{"7", 7},          {"3K", 3 << 10},  {"3KiB", 3 << 10},  {"3M", 3 << 20},
+                {"3MiB", 3 << 20}, {"2G", 2u << 30}, {"2GiB", 2u << 30}, {"18446744073709551615", UINT64_MAX}};
     static const char *const bad[] = {"3X", "3KB", "K", "0x10", "+3", " 3", "3 ", "1.5M", "17179869184G", "3KiBi"};
     struct fbat_config config = defaults();
     for (size_t at = 0; at < sizeof rows / sizeof rows[0]; at++) {
@@ -284,8 +284,8 @@ static void store_works_with_every_kept_field_at_its_edges(void **state) {
     for (int edge = 0; edge < 2; edge++) {
         for (size_t at = 0; at < VALUES; at++) {
             fixture->config = plain;
-            assert_ok(fbat_config_set(&fixture->config, values[at].name, edge ? values[at].most : values[at].least,
-                                      &fault));
+            assert_ok(
+                fbat_config_set(&fixture->config, values[at].name, edge ? values[at].most : values[at].least, &fault));
             fixture->config.batch.group_commit_max_batch &= 1; /* else every append needs a key */
             open_store(fixture);
             append_text(fixture->store, "one", "scope", "p");

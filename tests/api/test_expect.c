@@ -104,8 +104,7 @@ static void refused_append_makes_no_stream(void **state) {
     for (int time = 0; time < 3; time++)
         assert_expectation_fails(fixture, &event, 0);
     struct fbat_event read;
-    assert_status(FBAT_ERR_NOT_FOUND,
-                  fbat_latest(fixture->store, fbat_text("one"), fbat_text("scope"), &read, &fault));
+    assert_status(FBAT_ERR_NOT_FOUND, fbat_latest(fixture->store, fbat_text("one"), fbat_text("scope"), &read, &fault));
     struct fbat_stats stats;
     assert_ok(fbat_stats(fixture->store, &stats, &fault));
     assert_int_equal(stats.streams, 0);
@@ -134,7 +133,7 @@ static void items_see_the_items_before_them(void **state) {
     struct fixture *fixture = opened(state);
     append_times(fixture, "old", 2);
     const struct fbat_new_event batch[] = {
-        expecting("new", FBAT_EXPECT_NONE, 0),    expecting("old", FBAT_EXPECT_REVISION, 2),
+        expecting("new", FBAT_EXPECT_NONE, 0),     expecting("old", FBAT_EXPECT_REVISION, 2),
         expecting("new", FBAT_EXPECT_REVISION, 1), expecting("new", FBAT_EXPECT_EXISTS, 0),
         expecting("old", FBAT_EXPECT_REVISION, 3), expecting("new", FBAT_EXPECT_REVISION, 3),
     };
@@ -163,8 +162,9 @@ static void assert_batch_fails(struct fixture *fixture, const struct fbat_new_ev
 static void failed_item_is_named_with_the_revision_it_met(void **state) {
     struct fixture *fixture = opened(state);
     append_times(fixture, "old", 2);
-    const struct fbat_new_event none_after_first[] = {
-        expecting("new", FBAT_EXPECT_ANY, 0), expecting("new", FBAT_EXPECT_NONE, 0), expecting("x", FBAT_EXPECT_EXISTS, 0)};
+    const struct fbat_new_event none_after_first[] = {expecting("new", FBAT_EXPECT_ANY, 0),
+                                                      expecting("new", FBAT_EXPECT_NONE, 0),
+                                                      expecting("x", FBAT_EXPECT_EXISTS, 0)};
     assert_batch_fails(fixture, none_after_first, 3, 1, 1);
     const struct fbat_new_event stale[] = {expecting("old", FBAT_EXPECT_REVISION, 2),
                                            expecting("old", FBAT_EXPECT_REVISION, 2)};

@@ -58,8 +58,7 @@ static void fill_disk(const struct fixture *fixture, off_t spare) {
     filler_path(fixture, path);
     int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
     assert_true(file >= 0);
-    while (write(file, zeros, sizeof zeros) == sizeof zeros) {
-    }
+    while (write(file, zeros, sizeof zeros) == sizeof zeros) {}
     assert_int_equal(errno, ENOSPC);
     off_t size = lseek(file, 0, SEEK_END);
     assert_true(size >= spare);
@@ -89,8 +88,7 @@ static const struct fbat_append_options at_durable = {sizeof at_durable, FBAT_LE
 static uint64_t append_until_full(struct fixture *fixture, const struct fbat_append_options *options, size_t bytes) {
     struct fbat_new_event event = event_of_bytes(bytes);
     int status;
-    while ((status = fbat_append(fixture->store, &event, options, NULL, &fault)) == FBAT_OK) {
-    }
+    while ((status = fbat_append(fixture->store, &event, options, NULL, &fault)) == FBAT_OK) {}
     assert_status(FBAT_ERR_NO_SPACE, status);
     assert_int_equal(fault.os_errno, ENOSPC);
     assert_message_has(fixture->dir);

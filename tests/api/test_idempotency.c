@@ -185,7 +185,8 @@ static void generated_id_serves_as_a_key(void **state) {
 static void key_with_other_content_is_a_conflict(void **state) {
     struct fixture *fixture = opened(state);
     append_text(fixture->store, "other", "scope", "payload");
-    const struct fbat_header header = {fbat_text("name"), fbat_text("value")}, renamed = {fbat_text("nam"), fbat_text("evalue")};
+    const struct fbat_header header = {fbat_text("name"), fbat_text("value")},
+                             renamed = {fbat_text("nam"), fbat_text("evalue")};
     const struct fbat_slice tags[] = {fbat_text("red"), fbat_text("blue")}, joined = fbat_text("redblue");
     struct fbat_new_event event = keyed("key", "one");
     event.headers = &header;
@@ -326,12 +327,10 @@ static void partly_known_batch_is_refused(void **state) {
     append_event(fixture->store, &batch[2]);
     append_event(fixture->store, &batch[4]);
     uint64_t before = count_events(fixture->store);
-    assert_status(FBAT_ERR_IDEMPOTENCY_PARTIAL,
-                  fbat_append_batch(fixture->store, batch, ITEMS, NULL, NULL, &fault));
+    assert_status(FBAT_ERR_IDEMPOTENCY_PARTIAL, fbat_append_batch(fixture->store, batch, ITEMS, NULL, NULL, &fault));
     assert_int_equal(fault.item, 2);
     assert_int_equal(count_events(fixture->store), before);
-    assert_status(FBAT_ERR_IDEMPOTENCY_PARTIAL,
-                  fbat_append_batch(fixture->store, batch + 2, 2, NULL, NULL, &fault));
+    assert_status(FBAT_ERR_IDEMPOTENCY_PARTIAL, fbat_append_batch(fixture->store, batch + 2, 2, NULL, NULL, &fault));
     assert_int_equal(fault.item, 0);
     struct fbat_new_event unkeyed[] = {batch[2], event_of("one", "scope", "without a key")};
     assert_status(FBAT_ERR_IDEMPOTENCY_PARTIAL, fbat_append_batch(fixture->store, unkeyed, 2, NULL, NULL, &fault));
@@ -343,13 +342,11 @@ static void key_twice_in_a_batch_is_a_conflict(void **state) {
     struct fbat_new_event batch[ITEMS];
     make_batch(batch);
     batch[3] = batch[1];
-    assert_status(FBAT_ERR_IDEMPOTENCY_CONFLICT,
-                  fbat_append_batch(fixture->store, batch, ITEMS, NULL, NULL, &fault));
+    assert_status(FBAT_ERR_IDEMPOTENCY_CONFLICT, fbat_append_batch(fixture->store, batch, ITEMS, NULL, NULL, &fault));
     assert_int_equal(fault.item, 3);
     assert_int_equal(count_events(fixture->store), 0);
     append_event(fixture->store, &batch[1]); /* known to the store by then */
-    assert_status(FBAT_ERR_IDEMPOTENCY_CONFLICT,
-                  fbat_append_batch(fixture->store, batch, ITEMS, NULL, NULL, &fault));
+    assert_status(FBAT_ERR_IDEMPOTENCY_CONFLICT, fbat_append_batch(fixture->store, batch, ITEMS, NULL, NULL, &fault));
     assert_int_equal(count_events(fixture->store), 1);
 }
 

@@ -159,9 +159,9 @@ static struct origin origin_of(const struct fbat_event *event) {
     struct origin origin;
     assert_true(event->payload.size < sizeof text);
     memcpy(text, event->payload.data, event->payload.size);
-    assert_int_equal(sscanf(text, "%u/%u/%u/%u of %u", &origin.life, &origin.thread, &origin.operation, &origin.item,
-                            &origin.count),
-                     5);
+    assert_int_equal(
+        sscanf(text, "%u/%u/%u/%u of %u", &origin.life, &origin.thread, &origin.operation, &origin.item, &origin.count),
+        5);
     return origin;
 }
 
@@ -240,8 +240,7 @@ static void run_lives(struct fixture *fixture, uint64_t lives, uint64_t seed) {
     print_message("seed %" PRIu64 "; FBAT_TEST_SEED=%" PRIu64 " tests/api/test_kill replays it, as far as threads do\n",
                   seed, seed);
     struct test_random random = test_random_init(seed);
-    struct shared *shared =
-        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(shared != MAP_FAILED);
     uint64_t events = 0;
     for (uint32_t life = 0; life < lives; life++) {

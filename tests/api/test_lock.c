@@ -3,6 +3,7 @@
 #include "fixture.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* A child of a process with threads starts one here: unusual for the thread sanitizer, but allowed. */
@@ -168,6 +169,36 @@ static void dump_in_the_process_does_not_cost_the_lock(void **state) {
     assert_still_locked_after(*state, dump_beside);
 }
 
+/* In a process that may hold few files open. */
+static int look_often_beside(void *user, int in, int out) {
+    struct fixture *fixture = user;
+    struct fbat_store *store, *other;
+    struct fbat_error error;
+    const struct rlimit few_files = {40, 40};
+    (void)in, (void)out;
+    child_check(setrlimit(RLIMIT_NOFILE, &few_files) == 0);
+    child_check(fbat_open(&fixture->config, &store, &error) == FBAT_OK);
+    for (int at = 0; at < 50; at++) {
+        struct fbat_new_event event = event_of("one", "scope", "payload");
+        child_check(fbat_open(&fixture->config, &other, &error) == FBAT_ERR_LOCKED);
+        child_check(fbat_open_read_only(&fixture->config, &other, &error) == FBAT_OK);
+        child_check(fbat_close(other, &error) == FBAT_OK);
+        child_check(fbat_check(fixture->dir, NULL, NULL, &error) == FBAT_OK);
+        child_check(fbat_append(store, &event, NULL, NULL, &error) == FBAT_OK);
+    }
+    child_check(fbat_close(store, &error) == FBAT_OK);
+    return 0;
+}
+
+/* Which has its price where closing a file costs the lock on it: no descriptor may be kept for each. */
+static void readers_and_checks_beside_the_writer_use_up_no_descriptors(void **state) {
+    struct fixture *fixture = *state;
+    struct child child;
+    fixture->config.segment_max_bytes = 5 << 10;
+    child_start(&child, look_often_beside, fixture);
+    assert_int_equal(child_wait(&child), 0);
+}
+
 /* The reader that outlives the writer in one process does not keep the store locked either. */
 static void reader_that_stays_does_not_keep_the_lock(void **state) {
     struct fixture *fixture = *state;
@@ -283,6 +314,7 @@ int main(void) {
         behaviour(reader_in_the_process_does_not_cost_the_lock),
         behaviour(check_in_the_process_does_not_cost_the_lock),
         behaviour(dump_in_the_process_does_not_cost_the_lock),
+        behaviour(readers_and_checks_beside_the_writer_use_up_no_descriptors),
         behaviour(reader_that_stays_does_not_keep_the_lock),
         behaviour(handle_is_of_no_use_after_fork),
         behaviour(forked_child_may_open_anew_for_reading),

@@ -206,8 +206,10 @@ static struct fbat_region random_region(struct test_random *random) {
     if (test_random_one_in(random, 3))
         random_range(random, 300, &region.sequence_min, &region.sequence_max);
     if (test_random_one_in(random, 3)) {
-        region.time_min_us = test_random_one_in(random, 2) ? now_us - (int64_t)test_random_below(random, 400) * 1000 : 0;
-        region.time_max_us = test_random_one_in(random, 2) ? now_us - (int64_t)test_random_below(random, 400) * 1000 : 0;
+        region.time_min_us =
+            test_random_one_in(random, 2) ? now_us - (int64_t)test_random_below(random, 400) * 1000 : 0;
+        region.time_max_us =
+            test_random_one_in(random, 2) ? now_us - (int64_t)test_random_below(random, 400) * 1000 : 0;
     }
     return region;
 }

@@ -86,7 +86,8 @@ static void latest_is_the_last_of_its_stream(void **state) {
     struct fixture *fixture = opened_with_tiny_segments(state);
     struct fbat_event event;
     for (int at = 0; at < 12; at++) {
-        struct fbat_receipt receipt = append_text(fixture->store, at % 3 ? "one" : "two", at % 2 ? "x" : "y", "payload");
+        struct fbat_receipt receipt =
+            append_text(fixture->store, at % 3 ? "one" : "two", at % 2 ? "x" : "y", "payload");
         assert_ok(fbat_latest(fixture->store, fbat_text(at % 3 ? "one" : "two"), fbat_text(at % 2 ? "x" : "y"), &event,
                               &fault));
         assert_int_equal(event.sequence, receipt.sequence);
@@ -225,13 +226,14 @@ static void headers_and_tags_are_read_in_order(void **state) {
     char big[60000];
     memset(big, 'v', sizeof big);
     const struct fbat_header headers[] = {
-        {fbat_text("content"), fbat_text("text/plain")},
-        {fbat_text("trace"), fbat_bytes("\0\1\2", 3)},
-        {fbat_text("content"), fbat_text("again")},
-        {fbat_text("empty"), fbat_bytes(NULL, 0)},
+        {fbat_text("content"), fbat_text("text/plain")}, {fbat_text("trace"), fbat_bytes("\0\1\2", 3)},
+        {fbat_text("content"), fbat_text("again")},      {fbat_text("empty"), fbat_bytes(NULL, 0)},
         {fbat_text("big"), fbat_bytes(big, sizeof big)},
     };
-    const struct fbat_slice tags[] = {fbat_text("red"), fbat_text("r\xc3\xa9""d"), fbat_text("red")};
+    const struct fbat_slice tags[] = {fbat_text("red"),
+                                      fbat_text("r\xc3\xa9"
+                                                "d"),
+                                      fbat_text("red")};
     struct fbat_new_event new_event = event_of("one", "scope", "payload");
     new_event.headers = headers;
     new_event.header_count = 5;

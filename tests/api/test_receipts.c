@@ -431,7 +431,8 @@ static void causation_item_names_an_item_before(void **state) {
 
 /* ---- batch and single ---- */
 
-static void fill_sample(struct fbat_new_event events[4], const struct fbat_header *headers, const struct fbat_slice *tags) {
+static void fill_sample(struct fbat_new_event events[4], const struct fbat_header *headers,
+                        const struct fbat_slice *tags) {
     static const char *const keys[] = {"k0", "k1", "k2", "k3"};
     for (int at = 0; at < 4; at++) {
         events[at] = event_of(at == 2 ? "two" : "one", "scope", at ? "payload" : "");

@@ -206,8 +206,8 @@ static void check_random_flips(struct specimen *specimen, uint64_t seed) {
         size_t size;
         uint8_t *bytes = read_segment(specimen, segment_id, &size);
         for (uint64_t at = 0; at < flips / specimen->segments + 1; at++)
-            check_flip(specimen, segment_id, test_random_below(&random, size),
-                       (unsigned)test_random_below(&random, 8), bytes);
+            check_flip(specimen, segment_id, test_random_below(&random, size), (unsigned)test_random_below(&random, 8),
+                       bytes);
         free(bytes);
     }
     assert_int_equal(check_copy(specimen).damage, 0); /* each was undone */
@@ -257,7 +257,7 @@ static void flipped_bit_anywhere_in_a_frame_is_found(void **state) {
 }
 
 static void untouched_copy_has_no_findings(void **state) {
-    static struct specimen *(*const make[])(struct fixture *fixture) = {make_single, make_sealed, make_batches};
+    static struct specimen *(*const make[])(struct fixture * fixture) = {make_single, make_sealed, make_batches};
     struct fixture *fixture = *state;
     for (int at = 0; at < 3; at++) {
         struct specimen *specimen = make[at](fixture);
@@ -315,7 +315,7 @@ static void close_patient(const struct specimen *specimen, struct patient *patie
 typedef bool (*operation_fn)(const struct specimen *specimen, size_t number);
 
 static void check_operation(struct fixture *fixture, operation_fn operate) {
-    static struct specimen *(*const make[])(struct fixture *fixture) = {make_single, make_sealed, make_batches};
+    static struct specimen *(*const make[])(struct fixture * fixture) = {make_single, make_sealed, make_batches};
     for (int at = 0; at < 3; at++) {
         struct specimen *specimen = make[at](fixture);
         size_t frames = count_frames(specimen), done = 0;
@@ -371,7 +371,8 @@ static void repeated_frame_is_found(void **state) {
 static bool overwrite_with_older(const struct specimen *specimen, size_t number) {
     const struct part *frame = find_frame(specimen, number), *older = NULL;
     for (size_t at = 0; at < number; at++)
-        if (find_frame(specimen, at)->bytes == frame->bytes && find_frame(specimen, at)->segment_id == frame->segment_id)
+        if (find_frame(specimen, at)->bytes == frame->bytes &&
+            find_frame(specimen, at)->segment_id == frame->segment_id)
             older = find_frame(specimen, at);
     if (!older)
         return false;
@@ -522,6 +523,71 @@ static void renumbered_log_is_found_by_its_hashes(void **state) {
     assert_int_equal(findings.first.kind, FBAT_FINDING_HASH);
     assert_int_equal(findings.first.sequence, 8);
     assert_int_equal(findings.first.offset, removed->offset + 32);
+    free(specimen);
+}
+
+/* ---- forged footers ---- */
+
+enum { PART_BYTES = 32, TRAILER_BYTES = 256, ID_MADE_AT = 136, TABLE_AT = 192, TABLE_CRC_AT = 200, CRC_AT = 252 };
+
+static uint64_t load_number(const uint8_t *at, int size) {
+    uint64_t value = 0;
+    for (int byte = size - 1; byte >= 0; byte--)
+        value = value << 8 | at[byte];
+    return value;
+}
+
+static void store_crc(uint8_t *at, uint32_t crc) {
+    for (int byte = 0; byte < 4; byte++)
+        at[byte] = (uint8_t)(crc >> (8 * byte));
+}
+
+/* Makes all checksums of a sealed segment's footer right again, from docs/FORMAT.md. */
+static void seal_footer(struct patient *patient) {
+    uint8_t *trailer = patient->bytes + patient->size - TRAILER_BYTES;
+    uint8_t *table = patient->bytes + load_number(trailer + TABLE_AT, 8);
+    uint64_t parts = load_number(trailer + 12, 4);
+    for (uint64_t at = 0; at < parts; at++) {
+        uint8_t *part = table + at * PART_BYTES;
+        uint64_t offset = load_number(part + 8, 8), bytes = load_number(part + 16, 8);
+        if (offset <= patient->size && bytes <= patient->size - offset) /* else it was forged too */
+            store_crc(part + 4, crc32c_of(patient->bytes + offset, bytes, 0));
+    }
+    store_crc(trailer + TABLE_CRC_AT, crc32c_of(table, parts * PART_BYTES, 0));
+    store_crc(trailer + CRC_AT, crc32c_of(trailer, CRC_AT, 0));
+}
+
+/* Flips a bit in every word of the footer in turn; each must be found, though all checksums are right, because the footer
+ * no longer says what the frames say. Left alone are words of zeros, as empty slots and padding, which say nothing, and
+ * the last id made, which frames need not tell. */
+static void forged_footer_is_found_by_the_frames(void **state) {
+    struct specimen *specimen = make_sealed(*state);
+    struct patient patient = open_patient(specimen, &specimen->parts[0]);
+    uint64_t frames_end = 0;
+    for (size_t at = 0; at < specimen->part_count; at++)
+        if (specimen->parts[at].segment_id == 1 && specimen->parts[at].what == FBAT_DUMP_FRAME)
+            frames_end = specimen->parts[at].offset + specimen->parts[at].bytes;
+    uint8_t *healthy = malloc(patient.size);
+    assert_non_null(healthy);
+    seal_footer(&patient);
+    memcpy(healthy, patient.bytes, patient.size);
+    write_segment(specimen, 1, patient.bytes, patient.size);
+    assert_int_equal(check_copy(specimen).damage, 0); /* we seal as the library does */
+    for (uint64_t offset = (frames_end + 63) / 64 * 64; offset < patient.size; offset += 4) {
+        uint64_t in_trailer = offset + TRAILER_BYTES - patient.size; /* else a very large number */
+        if (load_number(patient.bytes + offset, 4) == 0 || (in_trailer >= ID_MADE_AT && in_trailer < ID_MADE_AT + 16))
+            continue;
+        patient.bytes[offset] ^= 1;
+        seal_footer(&patient);
+        if (memcmp(patient.bytes, healthy, patient.size) != 0) { /* not a checksum, which was just made right */
+            write_segment(specimen, 1, patient.bytes, patient.size);
+            if (check_copy(specimen).damage == 0)
+                fail_msg("a forged footer passes: the byte at %llu of %zu", (unsigned long long)offset, patient.size);
+        }
+        memcpy(patient.bytes, healthy, patient.size);
+    }
+    free(healthy);
+    free(patient.bytes);
     free(specimen);
 }
 
@@ -772,6 +838,7 @@ int main(void) {
         behaviour_in_memory(forged_scope_is_found_by_its_hash),
         behaviour_in_memory(forged_hash_is_found_by_the_chain),
         behaviour_in_memory(renumbered_log_is_found_by_its_hashes),
+        behaviour_in_memory(forged_footer_is_found_by_the_frames),
         behaviour_in_memory(missing_segment_is_found),
         behaviour_in_memory(swapped_segments_are_found),
         behaviour_in_memory(truncated_segment_is_found),

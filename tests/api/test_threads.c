@@ -154,8 +154,8 @@ static void read_stream(struct worker *worker, struct fbat_store *store) {
     struct fbat_event event;
     uint8_t hash[32] = {0};
     uint64_t revision = 0, sequence = 0;
-    int status = fbat_stream(store, fbat_text(entities[stream]), fbat_text(scopes[stream]), NULL, &iterator,
-                             &worker->error);
+    int status =
+        fbat_stream(store, fbat_text(entities[stream]), fbat_text(scopes[stream]), NULL, &iterator, &worker->error);
     COMPLAIN_UNLESS(worker, status == FBAT_OK);
     if (status < 0)
         return;
@@ -172,8 +172,7 @@ static void read_stream(struct worker *worker, struct fbat_store *store) {
 
 /* The newest events backward: gapless, and the very last one ends a frame. */
 static void read_tail(struct worker *worker, struct fbat_store *store) {
-    const struct fbat_query_options options = {
-        .struct_size = sizeof options, .direction = FBAT_BACKWARD, .limit = 50};
+    const struct fbat_query_options options = {.struct_size = sizeof options, .direction = FBAT_BACKWARD, .limit = 50};
     const struct fbat_region region = {.struct_size = sizeof region, .flags = FBAT_REGION_SYSTEM};
     struct fbat_iterator *iterator;
     struct fbat_event event;
@@ -276,8 +275,7 @@ static void *check_beside(void *user) {
         .struct_size = sizeof options, .finding = complain_of_finding, .user = worker};
     struct fbat_check_report report;
     do
-        COMPLAIN_UNLESS(worker,
-                        fbat_check(worker->run->fixture->dir, &options, &report, &worker->error) == FBAT_OK);
+        COMPLAIN_UNLESS(worker, fbat_check(worker->run->fixture->dir, &options, &report, &worker->error) == FBAT_OK);
     while (goes_on(worker));
     return NULL;
 }
@@ -356,7 +354,7 @@ static void check_everything(struct fbat_store *store, const struct worker *writ
 }
 
 static void run_all(struct fixture *fixture, uint64_t operations, uint32_t durable_one_in) {
-    static void *(*const others[])(void *user) = {read_events, read_events,  read_events,     read_events,
+    static void *(*const others[])(void *user) = {read_events,   read_events,  read_events,     read_events,
                                                   follow_events, check_beside, define_and_count};
     enum { OTHERS = sizeof others / sizeof others[0] };
     struct run run = {.fixture = fixture, .operations = operations, .durable_one_in = durable_one_in};

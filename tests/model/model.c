@@ -13,7 +13,8 @@
 
 #define SYSTEM_STREAM (MODEL_STREAMS - 1)
 
-static const char *const entity_names[MODEL_ENTITIES] = {"order-1", "order-11", "order", "x", "\xc3\xa9", "orders", "-"};
+static const char *const entity_names[MODEL_ENTITIES] = {"order-1",  "order-11", "order", "x",
+                                                         "\xc3\xa9", "orders",   "-"};
 static const char *const scope_names[MODEL_SCOPES] = {"shop", "shop-2", "s"};
 
 void model_init(struct model *model) {
@@ -152,9 +153,8 @@ static struct model_answer predict_keys(const struct model *model, const struct 
         uint64_t sequence = model_find_id(model, &inputs[item].id);
         bool repeated = is_repeated(inputs, item);
         if (repeated || (sequence && !is_same_event(inputs, item, &model->events[sequence - 1])))
-            return (struct model_answer){.status = FBAT_ERR_IDEMPOTENCY_CONFLICT,
-                                         .item = item,
-                                         .sequence = repeated ? 0 : sequence};
+            return (struct model_answer){
+                .status = FBAT_ERR_IDEMPOTENCY_CONFLICT, .item = item, .sequence = repeated ? 0 : sequence};
         if (sequence == 0)
             continue;
         first_known = known++ == 0 ? item : first_known;

@@ -85,7 +85,7 @@ struct model_answer {
     int status;
     size_t item;              /* at fault */
     uint64_t actual_revision; /* with FBAT_ERR_REVISION */
-    uint64_t sequence;        /* with FBAT_ERR_IDEMPOTENCY_CONFLICT, of the event that has the key; 0: the batch's own */
+    uint64_t sequence; /* with FBAT_ERR_IDEMPOTENCY_CONFLICT, of the event that has the key; 0: the batch's own */
     bool replayed;
     uint64_t sequences[MODEL_BATCH_MAX];
     uint64_t revisions[MODEL_BATCH_MAX];

@@ -112,9 +112,8 @@ static void append_entry(struct member *member, struct entry *entry) {
         events[item] = model_event_of(&entry->inputs[item], &member->rooms[item]);
     }
     entry->visible_before = visible_now(store);
-    entry->status = entry->is_batch
-                        ? fbat_append_batch(store, events, entry->count, NULL, entry->receipts, &error)
-                        : fbat_append(store, events, NULL, entry->receipts, &error);
+    entry->status = entry->is_batch ? fbat_append_batch(store, events, entry->count, NULL, entry->receipts, &error)
+                                    : fbat_append(store, events, NULL, entry->receipts, &error);
     entry->visible_after = visible_now(store);
     entry->actual_revision = error.actual_revision;
     entry->sequence = error.sequence;
@@ -203,8 +202,7 @@ static void check_refused(const struct model *model, const struct entry *entry) 
     uint32_t stream = (uint32_t)input->entity * MODEL_SCOPES + input->scope;
     uint64_t before_in_batch = 0;
     for (size_t item = 0; entry->is_batch && item < entry->item; item++)
-        before_in_batch +=
-            (uint32_t)entry->inputs[item].entity * MODEL_SCOPES + entry->inputs[item].scope == stream;
+        before_in_batch += (uint32_t)entry->inputs[item].entity * MODEL_SCOPES + entry->inputs[item].scope == stream;
     assert_true(entry->actual_revision >= before_in_batch);
     assert_in_range(entry->actual_revision - before_in_batch, revision_at(model, stream, entry->visible_before),
                     revision_at(model, stream, entry->visible_after));

@@ -110,8 +110,7 @@ static void choose_key(struct world *world, struct model_input *input) {
     else if (choice < 8 || world->model.count == 0)
         test_random_fill(&world->random, input->id.bytes, sizeof input->id.bytes);
     else { /* of an event that is there, mostly with its content */
-        const struct model_event *known =
-            &world->model.events[test_random_below(&world->random, world->model.count)];
+        const struct model_event *known = &world->model.events[test_random_below(&world->random, world->model.count)];
         if (FBAT_KIND_CATEGORY(known->input.kind) != FBAT_CATEGORY_SYSTEM && !test_random_one_in(&world->random, 4)) {
             *input = known->input;
             input->causation_item = 0;
@@ -180,8 +179,8 @@ static void compare_failure(struct world *world, const struct model_answer *answ
 static void append_inputs(struct world *world, const struct model_input *inputs, size_t count, bool is_batch) {
     struct fbat_new_event events[MODEL_BATCH_MAX];
     struct fbat_receipt receipts[MODEL_BATCH_MAX];
-    const struct fbat_append_options options = {
-        .struct_size = sizeof options, .level = (enum fbat_level)test_random_below(&world->random, 3)};
+    const struct fbat_append_options options = {.struct_size = sizeof options,
+                                                .level = (enum fbat_level)test_random_below(&world->random, 3)};
     for (size_t item = 0; item < count; item++)
         events[item] = model_event_of(&inputs[item], &world->rooms[item]);
     struct model_answer answer = model_predict(&world->model, inputs, count);
@@ -246,8 +245,7 @@ static void do_retry_batch(struct world *world) {
 
 static void take_definition(struct world *world, uint16_t kind, const char *name) {
     struct fbat_event event;
-    EXPECT(world,
-           fbat_get_by_sequence(world->store, world->model.count + 1, &event, &world->error) == FBAT_OK);
+    EXPECT(world, fbat_get_by_sequence(world->store, world->model.count + 1, &event, &world->error) == FBAT_OK);
     model_commit_kind(&world->model, kind, name, &event);
     fbat_event_release(&event);
 }
@@ -315,8 +313,8 @@ static void do_latest(struct world *world) {
     unsigned scope = (unsigned)test_random_below(&world->random, MODEL_SCOPES);
     uint32_t stream = entity * MODEL_SCOPES + scope;
     struct fbat_event event;
-    int status = fbat_latest(choose_handle(world), fbat_text(model_entity(entity)), fbat_text(model_scope(scope)), &event,
-                             &world->error);
+    int status = fbat_latest(choose_handle(world), fbat_text(model_entity(entity)), fbat_text(model_scope(scope)),
+                             &event, &world->error);
     uint64_t sequence = world->model.count;
     while (sequence > 0 && world->model.events[sequence - 1].stream != stream)
         sequence--;
@@ -461,9 +459,9 @@ static const struct {
     uint32_t weight;
     void (*run)(struct world *world);
 } operations[] = {
-    {300, do_append},    {120, do_batch},     {40, do_retry_batch}, {10, do_define_kind}, {10, do_resolve_kind},
-    {100, do_get},       {50, do_latest},     {100, do_query},      {30, do_count},       {10, do_stats},
-    {10, do_sync},       {10, do_change_reader}, {3, do_check},     {8, do_reopen},       {8, do_die},
+    {300, do_append}, {120, do_batch},        {40, do_retry_batch}, {10, do_define_kind}, {10, do_resolve_kind},
+    {100, do_get},    {50, do_latest},        {100, do_query},      {30, do_count},       {10, do_stats},
+    {10, do_sync},    {10, do_change_reader}, {3, do_check},        {8, do_reopen},       {8, do_die},
 };
 
 static void run_operation(struct world *world) {
