@@ -43,6 +43,7 @@ struct check_run {
     uint64_t expected;  /* next sequence */
     int64_t last_recorded_us;
     uint8_t last_hash[SHA256_BYTES];
+    struct fbat_id id_made; /* by the store, up to the segment under way */
     bool last_hash_known;
     struct segment_list *done; /* indexes of the segments before, for looking up ids */
 
@@ -326,6 +327,15 @@ static bool streams_equal(const struct segment_index *a, const struct segment_in
     return true;
 }
 
+/* Every element is led to once, so one used slot more than there are elements leads astray. */
+static bool has_spurious_slots(const struct slots *slots, uint64_t elements) {
+    const struct slots_table *table = atomic_load_explicit(&slots->table, memory_order_relaxed);
+    uint64_t used = 0;
+    for (uint64_t at = 0; at < table->size; at++)
+        used += atomic_load_explicit(&table->numbers[at], memory_order_relaxed) != 0;
+    return used != elements;
+}
+
 static bool slots_lead_to(const struct segment_index *footer, uint32_t position) {
     const struct footer_row *row = segment_index_row(footer, position);
     struct slots_probe probe = slots_first(&footer->id_slots, row->id_hash);
@@ -349,10 +359,11 @@ static void report_footer(struct check_run *run, uint64_t sequence, const char *
     report_place(run, FBAT_FINDING_FOOTER, true, run->index->summary.frames_end, sequence, "the footer's %s", what);
 }
 
-/* id_made may come from a segment before, which the frames of this one do not tell. */
+/* The last id made may be one that was given out and is in no frame, so it may be later than the frames say. */
 static bool summaries_equal(const struct segment_summary *frames, const struct segment_summary *footer) {
     struct segment_summary expected = *frames;
-    expected.id_made = footer->id_made;
+    if (memcmp(&footer->id_made, &frames->id_made, sizeof footer->id_made) > 0)
+        expected.id_made = footer->id_made;
     return memcmp(&expected, footer, sizeof expected) == 0;
 }
 
@@ -369,6 +380,9 @@ static void check_footer(struct check_run *run, const struct segment_index *foot
         report_footer(run, segment_index_row(frames, position)->sequence, "row is not what the frame says");
     if (!streams_equal(frames, footer))
         report_footer(run, 0, "stream table does not say what the frames say");
+    if (has_spurious_slots(&footer->id_slots, footer->rows_added) ||
+        has_spurious_slots(&footer->stream_slots, footer->streams_added))
+        report_footer(run, 0, "slots have entries of nothing");
     for (position = 0; position < footer->rows_added; position++)
         if (!slots_lead_to(footer, position)) {
             report_footer(run, segment_index_row(frames, position)->sequence, "id table does not lead to an event");
@@ -466,6 +480,7 @@ static int check_contents(struct check_run *run, struct fbat_error *error) {
         status = check_rest(run, &scan, fault, error);
     scan_deinit(&scan);
     run->report.bytes += file_bytes;
+    run->id_made = footer ? footer->summary.id_made : run->index->summary.id_made;
     segment_forget_file(run->segment);
     if (footer) {
         segment_index_release(run->index); /* and the segment */
@@ -508,6 +523,7 @@ static int check_segment(struct check_run *run, uint64_t segment_id, uint64_t ne
         return status;
     }
     run->is_last = next_id == 0;
+    run->index->summary.id_made = run->id_made;
     run->report.segments++;
     if (run->segment->header_state == SEGMENT_HEADER_NEWER)
         return error_set(error, FBAT_ERR_VERSION, "segment %" PRIu64 " was written by a newer version of fbat",
