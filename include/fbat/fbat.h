@@ -51,6 +51,8 @@
  *   - Slices returned by reads point into the mapped log. They are never written through and are valid exactly as
  *     long as the comment of the call that filled them says.
  *
+ * Since. All of it is since 0.1; what comes later says so at its place.
+ *
  * Threads. Every function may be called from any thread at any time on the same store, except fbat_close, which must
  * be the last call on its store. An iterator belongs to one thread at a time.
  */
