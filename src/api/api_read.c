@@ -114,7 +114,7 @@ int fbat_event_header(const struct fbat_event *event, size_t index, struct fbat_
 int fbat_event_find_header(const struct fbat_event *event, struct fbat_slice name, struct fbat_slice *out_value) {
     size_t offset = 0;
     struct fbat_header header;
-    if (!event || !out_value || (!name.data && name.size > 0))
+    if (!event || !out_value || !name.data)
         return FBAT_ERR_ARGUMENT;
     while (headers_next(event->headers, &offset, &header))
         if (header.name.size == name.size && memcmp(header.name.data, name.data, name.size) == 0) {

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "store/store.h"
@@ -173,6 +174,7 @@ static int open_handle(struct os *os, const struct fbat_config *config, bool rea
     uint64_t started_us = os->methods->monotonic_us(os);
     struct fbat_store *store = NULL;
     FBAT_TRY(create_handle(os, config, read_only, &store, error));
+    FBAT_ASSERT(store);
     int status = read_only ? open_for_reading(store, error) : open_for_writing(store, error);
     if (status < 0) {
         destroy_store(store);

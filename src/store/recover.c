@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -246,39 +247,44 @@ static bool footer_may_be_lost(const struct recovery_run *run, const struct segm
     return first != 0 && segment->header.segment_id >= first;
 }
 
-/* The segment becomes part of the index, or stays the caller's when the status is negative and *out_index is NULL. */
+/* The index of a segment, by its footer or by its frames. Takes over the segment, on failure too. */
+static int index_segment(struct recovery_run *run, struct segment *segment, const struct segment *next,
+                         struct segment_index **out_index, struct fbat_error *error) {
+    const char *fault;
+    if (footer_may_be_lost(run, segment))
+        return take_by_frames(run, segment, next, out_index, error);
+    int status = segment_index_open_footer(segment, out_index, &fault, error);
+    if (status == FBAT_ERR_NOT_FOUND)
+        return take_by_frames(run, segment, next, out_index, error);
+    if (status < 0) {
+        segment_close(segment);
+        return status;
+    }
+    run->expected = (*out_index)->summary.last_sequence + 1;
+    run->store->report.footers_used++;
+    return FBAT_OK;
+}
+
+/* Makes the segment the next one of the store's. Takes it over, on failure too. */
 static int take_segment(struct recovery_run *run, struct segment *segment, const struct segment *next,
                         struct fbat_error *error) {
-    struct fbat_open_report *report = &run->store->report;
-    struct segment_index *index = NULL;
-    const char *fault;
-    int status = FBAT_OK;
-    if (segment->header.first_sequence != run->expected)
-        status = fail_run(run, segment->header.segment_id, 0,
-                          "its first sequence does not follow the segment before it: events are missing", error);
-    else if (footer_may_be_lost(run, segment))
-        status = FBAT_ERR_NOT_FOUND;
-    else
-        status = segment_index_open_footer(segment, &index, &fault, error);
-    if (status == FBAT_OK) {
-        run->expected = index->summary.last_sequence + 1;
-        report->footers_used++;
-        status = check_footer_reach(run, segment, next, error);
-    } else if (status == FBAT_ERR_NOT_FOUND) {
-        status = take_by_frames(run, segment, next, &index, error);
-        segment = NULL; /* the index owns it now, or has closed it */
-    }
-    if (status == FBAT_OK) {
-        bool active = run->at.active == index;
-        if (!active)
-            segment_forget_file(index->segment);
-        note_place(run, index);
-        status = directory_append(&run->store->directory, index, error);
-    }
-    if (status < 0 && index)
-        segment_index_release(index);
-    else if (status < 0)
+    if (segment->header.first_sequence != run->expected) {
+        int status = fail_run(run, segment->header.segment_id, 0,
+                              "its first sequence does not follow the segment before it: events are missing", error);
         segment_close(segment);
+        return status;
+    }
+    struct segment_index *index = NULL;
+    FBAT_TRY(index_segment(run, segment, next, &index, error));
+    FBAT_ASSERT(index);
+    int status = index->sealed ? check_footer_reach(run, index->segment, next, error) : FBAT_OK;
+    if (run->at.active != index)
+        segment_forget_file(index->segment);
+    note_place(run, index);
+    if (status == FBAT_OK)
+        status = directory_append(&run->store->directory, index, error);
+    if (status < 0)
+        segment_index_release(index);
     return status;
 }
 
@@ -359,6 +365,7 @@ static int take_all(struct recovery_run *run, struct fbat_error *error) {
     struct segment *current = NULL, *next = NULL;
     int status = run->count > 0 ? open_segment(run, 0, &current, error) : FBAT_OK;
     for (size_t at = 0; at < run->count && status == FBAT_OK; at++) {
+        FBAT_ASSERT(current);
         next = NULL;
         if (at + 1 < run->count)
             status = open_segment(run, at + 1, &next, error);
