@@ -133,6 +133,23 @@ static void open_a_second_time(struct fixture *fixture) {
     assert_status(FBAT_ERR_LOCKED, fbat_open(&fixture->config, &second, &fault));
 }
 
+/* A reader that was there before the writer, and goes. */
+static void close_an_older_reader(struct fixture *fixture) {
+    struct fbat_store *reader;
+    close_store(fixture);
+    assert_ok(fbat_open_read_only(&fixture->config, &reader, &fault));
+    open_store(fixture);
+    assert_ok(fbat_close(reader, &fault));
+}
+
+/* A reader that knew the writer before this one, and goes. */
+static void close_a_reader_of_an_earlier_writer(struct fixture *fixture) {
+    struct fbat_store *reader;
+    assert_ok(fbat_open_read_only(&fixture->config, &reader, &fault));
+    reopen_store(fixture);
+    assert_ok(fbat_close(reader, &fault));
+}
+
 static void open_and_close_for_reading(struct fixture *fixture) {
     struct fbat_store *reader;
     assert_ok(fbat_open_read_only(&fixture->config, &reader, &fault));
@@ -159,6 +176,14 @@ static void refused_second_open_does_not_cost_the_lock(void **state) {
 
 static void reader_in_the_process_does_not_cost_the_lock(void **state) {
     assert_still_locked_after(*state, open_and_close_for_reading);
+}
+
+static void older_reader_in_the_process_does_not_cost_the_lock(void **state) {
+    assert_still_locked_after(*state, close_an_older_reader);
+}
+
+static void reader_of_an_earlier_writer_does_not_cost_the_lock(void **state) {
+    assert_still_locked_after(*state, close_a_reader_of_an_earlier_writer);
 }
 
 static void check_in_the_process_does_not_cost_the_lock(void **state) {
@@ -312,6 +337,8 @@ int main(void) {
         behaviour(forked_child_that_lives_on_does_not_keep_the_lock),
         behaviour(refused_second_open_does_not_cost_the_lock),
         behaviour(reader_in_the_process_does_not_cost_the_lock),
+        behaviour(older_reader_in_the_process_does_not_cost_the_lock),
+        behaviour(reader_of_an_earlier_writer_does_not_cost_the_lock),
         behaviour(check_in_the_process_does_not_cost_the_lock),
         behaviour(dump_in_the_process_does_not_cost_the_lock),
         behaviour(readers_and_checks_beside_the_writer_use_up_no_descriptors),

@@ -197,7 +197,9 @@ static void read_any(struct worker *worker, struct fbat_store *store) {
     fbat_frontier(store, &frontier);
     if (frontier.visible == 0)
         return;
-    uint64_t sequence = test_random_between(&worker->random, 1, frontier.visible);
+    uint64_t sequence = frontier.visible; /* the very newest, half of the time */
+    if (test_random_one_in(&worker->random, 2))
+        sequence = test_random_between(&worker->random, 1, frontier.visible);
     int status = fbat_get_by_sequence(store, sequence, &by_sequence, &worker->error);
     COMPLAIN_UNLESS(worker, status == FBAT_OK);
     if (status < 0)
