@@ -16,7 +16,7 @@ complete_words() { # words before the cursor, the last one being completed
 
 complete_words ""
 for verb in $("$FBAT" help verbs) help --help --version; do
-    printf '%s\n' "${COMPREPLY[@]}" | grep -qx -- "$verb" || fail "$verb is not offered"
+    printf '%s\n' "${COMPREPLY[@]}" | grep -x -- "$verb" >/dev/null || fail "$verb is not offered"
 done
 complete_words "ex"
 equal "ex" "${COMPREPLY[*]}" export
