@@ -59,12 +59,28 @@ static int apply_options(struct query *query, const struct fbat_query_options *o
     return FBAT_OK;
 }
 
+/* A snapshot in the middle of a frame goes back before it: a batch is seen whole or not at all. */
+static void align_snapshot(struct query *query) {
+    struct segment_index *index;
+    uint32_t position;
+    if (!segment_list_find_sequence(query->list, query->snapshot, query->snapshot, &index, &position))
+        return;
+    uint32_t frame_words = segment_index_row(index, position)->frame_words;
+    if (position + 1 >= segment_index_row_count(index) ||
+        segment_index_row(index, position + 1)->frame_words != frame_words)
+        return;
+    while (position > 0 && segment_index_row(index, position - 1)->frame_words == frame_words)
+        position--;
+    query->snapshot = segment_index_row(index, position)->sequence - 1;
+}
+
 static int prepare_query(struct query *query, const struct fbat_region *region,
                          const struct fbat_query_options *options, struct fbat_error *error) {
     static const struct fbat_region everything = {.struct_size = sizeof everything};
     region = region ? region : &everything;
     FBAT_TRY(check_region(region, error));
     FBAT_TRY(apply_options(query, options, error));
+    align_snapshot(query);
     FBAT_TRY(copy_region(query, region, error));
     bool prefix = region->flags & FBAT_REGION_ENTITY_PREFIX;
     query->exact_stream = region->entity.size > 0 && region->scope.size > 0 && !prefix;

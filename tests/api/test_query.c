@@ -88,6 +88,21 @@ static void print_region(const struct fbat_region *region, const struct fbat_que
                 (unsigned long long)options->limit, (unsigned long long)options->snapshot);
 }
 
+/* Records of one frame stand back to back; a frame's header stands between those of two. */
+static bool in_one_frame(const struct fbat_event *event, const struct fbat_event *next) {
+    uint64_t bytes =
+        160 + event->scope.size + event->entity.size + event->tags.size + event->headers.size + event->payload.size;
+    return event->segment_id == next->segment_id && event->offset + (bytes + 7) / 8 * 8 == next->offset;
+}
+
+/* Where a snapshot stands: before the batch that it is in the middle of. */
+static uint64_t whole_batches(const struct samples *samples, uint64_t snapshot) {
+    while (snapshot > 0 && snapshot < samples->count &&
+           in_one_frame(&samples->all[snapshot - 1], &samples->all[snapshot]))
+        snapshot--;
+    return snapshot;
+}
+
 /* The sequences that the filter lets through, in the order asked for. */
 static size_t filter(const struct samples *samples, const struct fbat_region *region,
                      const struct fbat_query_options *options, uint64_t *out_sequences) {
@@ -95,7 +110,7 @@ static size_t filter(const struct samples *samples, const struct fbat_region *re
     for (size_t step = 0; step < samples->count; step++) {
         size_t at = options->direction == FBAT_BACKWARD ? samples->count - 1 - step : step;
         const struct fbat_event *event = &samples->all[at];
-        if (options->snapshot > 0 && event->sequence > options->snapshot)
+        if (options->snapshot > 0 && event->sequence > whole_batches(samples, options->snapshot))
             continue;
         if (options->limit > 0 && count == options->limit)
             break;

@@ -367,6 +367,14 @@ static uint64_t next_match(const struct world *world, const struct fbat_region *
     return 0;
 }
 
+/* A snapshot within a batch stands before it. */
+static uint64_t whole_batches(const struct model *model, uint64_t snapshot) {
+    while (snapshot > 0 && snapshot < model->count &&
+           model->events[snapshot - 1].frame == model->events[snapshot].frame)
+        snapshot--;
+    return snapshot;
+}
+
 static void do_query(struct world *world) {
     struct fbat_region region = choose_region(world);
     bool backward = test_random_one_in(&world->random, 2);
@@ -377,7 +385,7 @@ static void do_query(struct world *world) {
     if (test_random_one_in(&world->random, 3))
         options.snapshot = test_random_below(&world->random, count + 3);
     if (options.snapshot > 0 && options.snapshot < snapshot)
-        snapshot = options.snapshot;
+        snapshot = whole_batches(&world->model, options.snapshot);
     struct fbat_iterator *iterator;
     struct fbat_event event;
     EXPECT(world, fbat_query(choose_handle(world), &region, &options, &iterator, &world->error) == FBAT_OK);

@@ -221,8 +221,17 @@ static void a_limit_stops_after_so_many_that_match(void **state) {
     assert_forward(*state, &ASK(.options.limit = 100), "1 2 4 5 6 7 8 9 10 11");
 }
 
+/* The batches are 1 2, 3 4, 5 6 7, and 9 10 11. */
+static void a_snapshot_within_a_batch_stands_before_it(void **state) {
+    assert_found(*state, ASK(.options.snapshot = 6), "1 2 4");
+    assert_found(*state, ASK(.options.snapshot = 5), "1 2 4");
+    assert_found(*state, ASK(.options.snapshot = 10), "1 2 4 5 6 7 8");
+    assert_found(*state, ASK(.options.snapshot = 11), "1 2 4 5 6 7 8 9 10 11");
+    assert_found(*state, ASK(.options.snapshot = 1), "");
+}
+
 static void a_snapshot_hides_what_came_after_it(void **state) {
-    assert_found(*state, ASK(.options.snapshot = 6), "1 2 4 5 6");
+    assert_found(*state, ASK(.options.snapshot = 7), "1 2 4 5 6 7");
     assert_found(*state, ASK(.entity = "order-1", .scope = "shop", .options.snapshot = 8), "1 4 8");
     assert_found(*state, ASK(.entity = "order-1", .scope = "shop", .options.snapshot = 7), "1 4");
     assert_found(*state, ASK(.scope = "depot", .options.snapshot = 8), "5");
@@ -337,6 +346,7 @@ int main(void) {
         FILLED(narrowings_together_all_hold),
         FILLED(a_limit_stops_after_so_many_that_match),
         FILLED(a_snapshot_hides_what_came_after_it),
+        FILLED(a_snapshot_within_a_batch_stands_before_it),
         FILLED(what_is_appended_later_is_not_seen),
         FILLED(a_batch_that_is_not_published_is_not_seen),
         FILLED(the_regions_names_are_copied),
