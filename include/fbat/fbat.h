@@ -279,7 +279,8 @@ struct fbat_config {
     uint32_t struct_size; /* set by fbat_config_init */
     uint32_t reserved0;
 
-    const char *data_dir; /* directory of the store; required; borrowed until fbat_open returns */
+    const char *data_dir; /* directory of the store; required; borrowed until fbat_open returns, which resolves
+                           * a relative path once: a later chdir() does not matter */
 
     /* The active segment is sealed when the next frame would pass this many bytes; a frame larger than it gets a
      * segment of its own. > 0; default 256 MiB. */
@@ -651,7 +652,8 @@ struct fbat_query_options {
     uint32_t struct_size;          /* sizeof(struct fbat_query_options) */
     enum fbat_direction direction; /* by sequence */
     uint64_t limit;                /* most events; 0 = no limit */
-    uint64_t snapshot;             /* see nothing after this sequence; 0 = all that is visible when the query starts */
+    uint64_t snapshot;             /* see nothing after this sequence; in the middle of a batch, nothing of the batch;
+                                    * 0 = all that is visible when the query starts */
 };
 
 struct fbat_iterator;

@@ -82,6 +82,9 @@ struct os_methods {
     int (*path_rename)(struct os *os, const char *from, const char *to); /* replaces to */
     int (*path_remove)(struct os *os, const char *path);                 /* a file */
 
+    /* The process's current directory, absolute, zero-terminated. ERANGE when it has size bytes or more. */
+    int (*dir_current)(struct os *os, char *out_path, size_t size);
+
     /* Times: since the epoch, may jump; and monotonic, for durations only. Microseconds. */
     int64_t (*clock_us)(struct os *os);
     uint64_t (*monotonic_us)(struct os *os);

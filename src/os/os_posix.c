@@ -400,6 +400,11 @@ static int posix_path_remove(struct os *os, const char *path) {
     return unlink(path) < 0 ? errno : 0;
 }
 
+static int posix_dir_current(struct os *os, char *out_path, size_t size) {
+    (void)os;
+    return getcwd(out_path, size) ? 0 : errno;
+}
+
 static int64_t posix_clock_us(struct os *os) {
     (void)os;
     struct timespec now;
@@ -508,6 +513,7 @@ struct os *os_posix(void) {
         .dir_sync = posix_dir_sync,
         .path_rename = posix_path_rename,
         .path_remove = posix_path_remove,
+        .dir_current = posix_dir_current,
         .clock_us = posix_clock_us,
         .monotonic_us = posix_monotonic_us,
         .random = posix_random,

@@ -39,6 +39,25 @@ static void destroy_store(struct fbat_store *store) {
     memory_free(store);
 }
 
+/* The directory as an absolute path, so that the handle does not depend on where the process goes later. */
+static int resolve_dir(struct fbat_store *store, const char *data_dir, struct fbat_error *error) {
+    char current[LIMIT_PATH_BYTES] = "";
+    bool relative = data_dir[0] != '/';
+    int os_errno = relative ? store->os->methods->dir_current(store->os, current, sizeof current) : 0;
+    if (os_errno)
+        return error_set_os(error, os_errno, "find the current directory, for the relative path", data_dir);
+    size_t used = strlen(current), size = strlen(data_dir);
+    if (used + 1 + size > LIMIT_PATH_BYTES - 64)
+        return error_set(error, FBAT_ERR_CONFIG, "data_dir has %zu bytes as an absolute path: expected at most %d",
+                         used + 1 + size, LIMIT_PATH_BYTES - 65);
+    memcpy(store->dir, current, used);
+    if (relative)
+        store->dir[used++] = '/';
+    memcpy(store->dir + used, data_dir, size + 1);
+    store->config.data_dir = store->dir;
+    return FBAT_OK;
+}
+
 static int create_handle(struct os *os, const struct fbat_config *config, bool read_only, struct fbat_store **out_store,
                          struct fbat_error *error) {
     FBAT_TRY(fbat_config_validate(config, error));
@@ -52,8 +71,6 @@ static int create_handle(struct os *os, const struct fbat_config *config, bool r
     store->os = os;
     store->config = *config;
     store->read_only = read_only;
-    snprintf(store->dir, sizeof store->dir, "%s", config->data_dir);
-    store->config.data_dir = store->dir;
     pthread_mutex_init(&store->follow_lock, NULL);
     kinds_init(&store->kinds);
     *out_store = store;
@@ -175,7 +192,9 @@ static int open_handle(struct os *os, const struct fbat_config *config, bool rea
     struct fbat_store *store = NULL;
     FBAT_TRY(create_handle(os, config, read_only, &store, error));
     FBAT_ASSERT(store);
-    int status = read_only ? open_for_reading(store, error) : open_for_writing(store, error);
+    int status = resolve_dir(store, config->data_dir, error);
+    if (status == FBAT_OK)
+        status = read_only ? open_for_reading(store, error) : open_for_writing(store, error);
     if (status < 0) {
         destroy_store(store);
         return status;

@@ -453,9 +453,42 @@ static void three_hundred_segments_are_one_log(void **state) {
     assert_int_equal(child_wait(&child), 0);
 }
 
+/* ---- where the process is ---- */
+
+/* Opens by a relative path, goes elsewhere, and writes until segments rotate; a reader opened likewise follows. */
+static int wander_off(void *user, int in, int out) {
+    struct fixture *fixture = user;
+    struct fbat_store *store, *reader;
+    struct fbat_error error;
+    struct fbat_frontier frontier;
+    (void)in, (void)out;
+    child_check(chdir(fixture->root) == 0);
+    fixture->config.data_dir = "wandering";
+    fixture->config.segment_max_bytes = 1;
+    child_check(fbat_open(&fixture->config, &store, &error) == FBAT_OK);
+    child_check(fbat_open_read_only(&fixture->config, &reader, &error) == FBAT_OK);
+    child_check(chdir("/") == 0);
+    for (int at = 0; at < 3; at++) {
+        struct fbat_new_event event = event_of("entity", "scope", "payload");
+        child_check(fbat_append(store, &event, NULL, NULL, &error) == FBAT_OK);
+    }
+    fbat_frontier(reader, &frontier);
+    child_check(frontier.visible == 3);
+    child_check(fbat_close(reader, &error) == FBAT_OK && fbat_close(store, &error) == FBAT_OK);
+    child_check(access("/wandering", F_OK) != 0);
+    return 0;
+}
+
+static void relative_directory_outlives_a_change_of_directory(void **state) {
+    struct child child;
+    child_start(&child, wander_off, *state);
+    assert_int_equal(child_wait(&child), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         behaviour(new_store_reports_that_it_is_empty),
+        behaviour(relative_directory_outlives_a_change_of_directory),
         behaviour(clean_close_is_reported),
         behaviour(death_without_a_close_is_reported_and_loses_nothing),
         behaviour(torn_event_is_dropped),

@@ -248,6 +248,15 @@ static void sim_file_unmap(struct os *os, void *address, uint64_t size) {
     sim_leave(process);
 }
 
+/* The simulated tree is flat and has one current directory, its root. */
+static int sim_dir_current(struct os *os, char *out_path, size_t size) {
+    (void)os;
+    if (size < 2)
+        return ERANGE;
+    memcpy(out_path, "/", 2);
+    return 0;
+}
+
 static void sim_map_settle(struct os *os, void *address, uint64_t size) {
     (void)os;
     (void)address;
@@ -558,6 +567,7 @@ const struct os_methods sim_methods = {
     .file_unmap = sim_file_unmap,
     .map_populate = sim_map_populate,
     .map_settle = sim_map_settle,
+    .dir_current = sim_dir_current,
     .file_lock = sim_file_lock,
     .file_unlock = sim_file_unlock,
     .file_lock_holder = sim_file_lock_holder,
