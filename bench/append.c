@@ -2,9 +2,10 @@
 /*
  * Appends at level `written`: single, conditional, with a key, in batches, and how they spread.
  *
- * The stores are as fbat_config_init makes them (a sync every 1,000 events in the background), but for one line.
+ * The stores are as fbat_config_init makes them (a sync every 1,000 events in the background), but where a row's name
+ * says otherwise. What a condition or a key adds is measured in one loop with plain appends to the same store.
  */
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "families.h"
@@ -12,40 +13,18 @@
 #include "harness.h"
 #include "sqlite.h"
 #include "workload.h"
+#include "writer.h"
 
-enum { ROUND_EVENTS = 4096, BATCH_SIZE = 256, SQLITE_EVENTS = 128, LATENCY_SAMPLES = 100000 };
-
-struct writer {
-    struct fbat_store *store;
-    struct workload workload;
-    uint64_t revisions[STREAM_COUNT];
-    uint64_t first_key;
+enum {
+    ROUND_EVENTS = 4096,
+    ROUND_PAIRS = 2048,
+    SQLITE_EVENTS = 128,
+    SAMPLES = 300000,
+    BATCH_SAMPLES = 2000,
+    LARGE_STORE_EVENTS = 1000000,
 };
 
-static void writer_open(struct writer *writer, const char *name, const char *const *options) {
-    memset(writer, 0, sizeof *writer);
-    workload_init(&writer->workload, 1);
-    writer->store = bench_store_open_new(name, options);
-    bench_store_fill_singly(writer->store, &writer->workload, 2000);
-}
-
-static void append_one(struct writer *writer, const struct fbat_new_event *event, struct fbat_receipt *out_receipt) {
-    static const struct fbat_append_options written = {sizeof written, FBAT_LEVEL_WRITTEN};
-    struct fbat_error error;
-    check_fbat(fbat_append(writer->store, event, &written, out_receipt, &error), &error, "append");
-}
-
-static uint64_t append_plain(void *user, uint64_t count) {
-    struct writer *writer = user;
-    struct fbat_new_event event;
-    struct fbat_receipt receipt;
-    uint64_t start = now_ns();
-    for (; count > 0; count--) {
-        workload_next(&writer->workload, &event);
-        append_one(writer, &event, &receipt);
-    }
-    return now_ns() - start;
-}
+static const char *const small_segments[] = {"segment_max_bytes", "16MiB", NULL};
 
 static uint64_t append_expecting(void *user, uint64_t count) {
     struct writer *writer = user;
@@ -56,7 +35,7 @@ static uint64_t append_expecting(void *user, uint64_t count) {
         uint32_t stream = workload_next(&writer->workload, &event);
         event.expect = FBAT_EXPECT_REVISION;
         event.expected_revision = writer->revisions[stream];
-        append_one(writer, &event, &receipt);
+        writer_append(writer, &event, &receipt);
         writer->revisions[stream] = receipt.revision;
     }
     return now_ns() - start;
@@ -77,14 +56,15 @@ static uint64_t append_keyed(void *user, uint64_t count) {
     struct fbat_receipt receipt;
     uint64_t start = now_ns();
     for (; count > 0; count--) {
-        workload_next(&writer->workload, &event);
+        uint32_t stream = workload_next(&writer->workload, &event);
         event.id = make_key(writer->workload.number);
-        append_one(writer, &event, &receipt);
+        writer_append(writer, &event, &receipt);
+        writer->revisions[stream] = receipt.revision;
     }
     return now_ns() - start;
 }
 
-/* The same events with the same keys once more: the workload starts over from where the round before did. */
+/* The same events with the same keys once more: the workload starts over from where it was. Only that is timed. */
 static uint64_t append_again(void *user, uint64_t count) {
     struct writer *writer = user;
     struct workload before = writer->workload;
@@ -96,117 +76,103 @@ static uint64_t append_again(void *user, uint64_t count) {
     for (; count > 0; count--) {
         workload_next(&writer->workload, &event);
         event.id = make_key(writer->workload.number);
-        append_one(writer, &event, &receipt);
+        writer_append(writer, &event, &receipt);
         if (!receipt.replayed)
             bench_die("a retry was not recognised");
     }
     return now_ns() - start;
 }
 
-static uint64_t append_batches(void *user, uint64_t count) {
-    struct writer *writer = user;
-    static struct fbat_new_event events[BATCH_SIZE];
-    static struct fbat_receipt receipts[BATCH_SIZE];
-    struct fbat_error error;
-    uint64_t start = now_ns();
-    for (uint64_t done = 0; done < count; done += BATCH_SIZE) {
-        for (unsigned item = 0; item < BATCH_SIZE; item++)
-            workload_next(&writer->workload, &events[item]);
-        check_fbat(fbat_append_batch(writer->store, events, BATCH_SIZE, NULL, receipts, &error), &error, "append");
-    }
-    return now_ns() - start;
-}
-
 /* ---- rows ---- */
 
-static void measure_single(void) {
-    struct row row = {.name = "append written", .unit = UNIT_US, .due = {3, 0}, .brief = {0.6, 2}};
+/* A way to append beside the least that its bytes cost, in rounds; then single operations of `batch` events. */
+static void measure_beside_floor(struct row *row, uint64_t (*run)(void *user, uint64_t count), uint32_t batch,
+                                 uint64_t samples, const char *const *options) {
     struct writer writer;
     struct hash_floor floor;
-    writer_open(&writer, "append", NULL);
-    hash_floor_init(&floor, 1);
+    writer_open(&writer, "append", FBAT_LEVEL_WRITTEN, options);
+    hash_floor_init(&floor, batch);
+    row_run_rounds(row, SUBJECT(run, &writer, ROUND_EVENTS), SUBJECT(hash_floor_run, &floor, ROUND_EVENTS),
+                   harness_rounds(60));
+    row_sample(row, SUBJECT(run, &writer, batch), SUBJECT(hash_floor_run, &floor, batch), samples);
+    row_print(row);
+    hash_floor_deinit(&floor);
+    writer_close(&writer);
+}
+
+static void measure_single(void) {
+    struct row row = {.name = "append written", .unit = UNIT_US, .due = {0.6, 2}};
     sqlite_remove("append.sqlite");
     struct sqlite_peer *sqlite = sqlite_open("append.sqlite", false);
     row_add_peer(&row, "SQLite, WAL, synchronous=NORMAL", sqlite_subject(sqlite, sqlite_append_run, SQLITE_EVENTS));
-    row_measure(&row, SUBJECT(append_plain, &writer, ROUND_EVENTS), SUBJECT(hash_floor_run, &floor, ROUND_EVENTS),
-                harness_rounds(60));
+    measure_beside_floor(&row, writer_run_plain, 1, SAMPLES, NULL);
     sqlite_close(sqlite);
     sqlite_remove("append.sqlite");
-    hash_floor_deinit(&floor);
-    bench_store_close(writer.store);
-    bench_store_remove("append");
 }
 
-/* One way to append beside the plain one, in a store of its own each. */
-static void measure_variant(struct row *row, uint64_t (*run)(void *user, uint64_t count), const char *const *options,
-                            unsigned rounds) {
-    struct writer writer, plain;
-    struct hash_floor floor;
-    writer_open(&writer, "variant", options);
-    writer_open(&plain, "plain", NULL);
-    hash_floor_init(&floor, 1);
-    memset(writer.revisions, 0, sizeof writer.revisions);
-    for (uint32_t stream = 0; stream < STREAM_COUNT; stream++) {
-        struct fbat_event event;
-        if (fbat_latest(writer.store, workload_entity(stream), workload_scope(stream), &event, NULL) != FBAT_OK)
-            continue;
-        writer.revisions[stream] = event.revision;
-        fbat_event_release(&event);
-    }
-    row_add_peer(row, "plain append", SUBJECT(append_plain, &plain, ROUND_EVENTS));
-    row_measure(row, SUBJECT(run, &writer, ROUND_EVENTS), SUBJECT(hash_floor_run, &floor, ROUND_EVENTS),
-                harness_rounds(rounds));
-    hash_floor_deinit(&floor);
-    bench_store_close(writer.store);
-    bench_store_close(plain.store);
-    bench_store_remove("variant");
-    bench_store_remove("plain");
-}
-
-static void measure_variants(void) {
-    struct row unsynced = {.name = "append written, no sync in the background", .unit = UNIT_US};
-    struct row expecting = {.name = "append written, expected revision", .unit = UNIT_US};
-    struct row keyed = {.name = "append written, caller's key", .unit = UNIT_US};
-    struct row again = {.name = "append of a known key (a retry)", .unit = UNIT_US};
-    measure_variant(&unsynced, append_plain, no_sync_options, 60);
-    measure_variant(&expecting, append_expecting, NULL, 60);
-    measure_variant(&keyed, append_keyed, NULL, 60);
-    measure_variant(&again, append_again, NULL, 60);
+static void measure_unsynced(void) {
+    struct row row = {.name = "append written, no sync in the background", .unit = UNIT_US};
+    measure_beside_floor(&row, writer_run_plain, 1, SAMPLES, no_sync_options);
 }
 
 static void measure_batches(void) {
-    struct row row = {.name = "batch of 256 written, per event", .unit = UNIT_US, .brief = {0.45, 0}};
-    struct writer writer;
-    struct hash_floor floor;
-    writer_open(&writer, "batch", NULL);
-    hash_floor_init(&floor, BATCH_SIZE);
+    struct row row = {.name = "batch of 256 written, per event", .unit = UNIT_US, .due = {0.45, 0}};
+    row.operation = "batch of 256";
     sqlite_remove("batch.sqlite");
     struct sqlite_peer *sqlite = sqlite_open("batch.sqlite", false);
-    row_add_peer(&row, "SQLite, WAL, synchronous=NORMAL", sqlite_subject(sqlite, sqlite_batch_run, 2 * BATCH_SIZE));
-    row_measure(&row, SUBJECT(append_batches, &writer, ROUND_EVENTS), SUBJECT(hash_floor_run, &floor, ROUND_EVENTS),
-                harness_rounds(60));
+    row_add_peer(&row, "SQLite, WAL, synchronous=NORMAL", sqlite_subject(sqlite, sqlite_batch_run, 2 * WRITER_BATCH));
+    measure_beside_floor(&row, writer_run_batches, WRITER_BATCH, BATCH_SAMPLES, NULL);
     sqlite_close(sqlite);
     sqlite_remove("batch.sqlite");
-    hash_floor_deinit(&floor);
-    bench_store_close(writer.store);
-    bench_store_remove("batch");
 }
 
-static void measure_written_latency(void) {
+/* A way to append beside the plain one, event by event, into one store. */
+static void measure_beside_plain(const char *name, uint64_t (*run)(void *user, uint64_t count), double due_ratio) {
+    struct row row = {.name = name, .unit = UNIT_US, .due = {0, due_ratio}, .against = "plain append"};
     struct writer writer;
-    struct hash_floor floor;
-    writer_open(&writer, "latency", NULL);
-    hash_floor_init(&floor, 1);
-    latency_measure("append written", SUBJECT(append_plain, &writer, LATENCY_SAMPLES),
-                    SUBJECT(hash_floor_run, &floor, LATENCY_SAMPLES), harness_rounds(5));
-    hash_floor_deinit(&floor);
-    bench_store_close(writer.store);
-    bench_store_remove("latency");
+    writer_open(&writer, "variant", FBAT_LEVEL_WRITTEN, NULL);
+    row_run_pairs(&row, SUBJECT(run, &writer, 1), SUBJECT(writer_run_plain, &writer, 1), ROUND_PAIRS,
+                  harness_rounds(60));
+    row_print(&row);
+    writer_close(&writer);
+}
+
+/* Keyed events in batches: what a key that is not there has to be told from. */
+static void fill_keyed(struct writer *writer, uint64_t count) {
+    static struct fbat_new_event events[WRITER_BATCH];
+    struct fbat_error error;
+    for (uint64_t done = 0; done < count; done += WRITER_BATCH) {
+        for (unsigned item = 0; item < WRITER_BATCH; item++) {
+            workload_next(&writer->workload, &events[item]);
+            events[item].id = make_key(writer->workload.number);
+        }
+        check_fbat(fbat_append_batch(writer->store, events, WRITER_BATCH, NULL, NULL, &error), &error, "fill a store");
+    }
+}
+
+static void measure_keyed_large(void) {
+    struct row row = {.unit = UNIT_US, .due = {0, 1.1}, .against = "plain append"};
+    struct writer writer;
+    struct fbat_stats stats;
+    struct fbat_error error;
+    row.name = "append written, caller's key, store of 1 M keys";
+    writer_open(&writer, "large", FBAT_LEVEL_WRITTEN, small_segments);
+    fill_keyed(&writer, harness_is_quick() ? LARGE_STORE_EVENTS / 4 : LARGE_STORE_EVENTS);
+    check_fbat(fbat_stats(writer.store, &stats, &error), &error, "stats");
+    snprintf(row.note, sizeof row.note, "%llu events in %llu segments before it", (unsigned long long)stats.events,
+             (unsigned long long)stats.segments);
+    row_run_pairs(&row, SUBJECT(append_keyed, &writer, 1), SUBJECT(writer_run_plain, &writer, 1), ROUND_PAIRS,
+                  harness_rounds(60));
+    row_print(&row);
+    writer_close(&writer);
 }
 
 void family_append(void) {
     measure_single();
-    measure_variants();
+    measure_unsynced();
     measure_batches();
-    measure_written_latency();
+    measure_beside_plain("append written, expected revision", append_expecting, 1.1);
+    measure_beside_plain("append written, caller's key", append_keyed, 1.1);
+    measure_keyed_large();
+    measure_beside_plain("append of a known key (a retry)", append_again, 0);
 }

@@ -39,6 +39,10 @@ static size_t frame_bytes_of(uint32_t events_per_frame) {
 /* ---- append ---- */
 
 void hash_floor_init(struct hash_floor *floor, uint32_t events_per_frame) {
+    hash_floor_init_ring(floor, events_per_frame, LOG_RING_BYTES);
+}
+
+void hash_floor_init_ring(struct hash_floor *floor, uint32_t events_per_frame, size_t log_bytes) {
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
     memset(floor, 0, sizeof *floor);
     workload_init(&floor->workload, 1);
@@ -48,7 +52,8 @@ void hash_floor_init(struct hash_floor *floor, uint32_t events_per_frame) {
     floor->events_per_frame = events_per_frame;
     floor->frame_bytes = frame_bytes_of(events_per_frame);
     floor->frame = allocate_touched(floor->frame_bytes, 0x5A);
-    floor->log = allocate_touched(LOG_RING_BYTES, 0);
+    floor->log_bytes = log_bytes;
+    floor->log = allocate_touched(log_bytes, 0);
 }
 
 void hash_floor_deinit(struct hash_floor *floor) {
@@ -72,7 +77,7 @@ static void hash_event(struct hash_floor *floor, const struct fbat_new_event *ev
 
 static void write_frame_to_ring(struct hash_floor *floor) {
     uint32_t checksum = crc32_iscsi(floor->frame, (int)floor->frame_bytes, ~0u);
-    if (floor->log_at + floor->frame_bytes > LOG_RING_BYTES)
+    if (floor->log_at + floor->frame_bytes > floor->log_bytes)
         floor->log_at = 0;
     memcpy(floor->log + floor->log_at, floor->frame, floor->frame_bytes);
     floor->sum = (uint8_t)(floor->sum + checksum + floor->log[floor->log_at]);
@@ -123,21 +128,22 @@ void sync_floor_deinit(struct sync_floor *floor) {
     free(floor->frame);
 }
 
-static void write_and_sync(struct sync_floor *floor) {
-    if (floor->at + floor->frame_bytes > SYNC_FILE_BYTES)
+void sync_floor_write(struct sync_floor *floor, const uint8_t *bytes, size_t size) {
+    if (floor->at + size > SYNC_FILE_BYTES)
         floor->at = 0;
-    ssize_t written = pwrite(floor->descriptor, floor->frame, floor->frame_bytes, (off_t)floor->at);
-    check_system(written == (ssize_t)floor->frame_bytes, "write a file");
+    ssize_t written = pwrite(floor->descriptor, bytes, size, (off_t)floor->at);
+    check_system(written == (ssize_t)size, "write a file");
     check_system((floor->data_only ? fdatasync : fsync)(floor->descriptor) == 0, "sync a file");
-    floor->at += floor->frame_bytes;
-    floor->frame[0]++;
+    floor->at += size;
 }
 
 uint64_t sync_floor_run(void *user, uint64_t count) {
     struct sync_floor *floor = user;
     uint64_t start = now_ns();
-    for (uint64_t done = 0; done < count; done += floor->events_per_frame)
-        write_and_sync(floor);
+    for (uint64_t done = 0; done < count; done += floor->events_per_frame) {
+        sync_floor_write(floor, floor->frame, floor->frame_bytes);
+        floor->frame[0]++;
+    }
     return now_ns() - start;
 }
 

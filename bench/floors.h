@@ -19,14 +19,17 @@ struct hash_floor {
     void *digest; /* EVP_MD_CTX, reused */
     uint8_t *log; /* where frames are copied to, a ring */
     uint8_t *frame;
+    size_t log_bytes;
     size_t log_at;
     size_t frame_bytes;
     uint32_t events_per_frame;
     uint8_t sum; /* keeps the work from being optimised away */
 };
 
-/* frame_bytes: of a frame of events_per_frame events. */
 void hash_floor_init(struct hash_floor *floor, uint32_t events_per_frame);
+
+/* With a ring of another size than 64 MiB. */
+void hash_floor_init_ring(struct hash_floor *floor, uint32_t events_per_frame, size_t log_bytes);
 void hash_floor_deinit(struct hash_floor *floor);
 uint64_t hash_floor_run(void *user, uint64_t count);
 
@@ -46,6 +49,9 @@ void sync_floor_init(struct sync_floor *floor, const char *name, uint32_t events
                      bool written);
 void sync_floor_deinit(struct sync_floor *floor);
 uint64_t sync_floor_run(void *user, uint64_t count);
+
+/* One write of size bytes and its sync. */
+void sync_floor_write(struct sync_floor *floor, const uint8_t *bytes, size_t size);
 
 /* ---- reading: the least cache misses an answer needs, over records as large and as many as the log's ---- */
 

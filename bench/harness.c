@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rounds, quantiles and JSON lines. One thread; families that need threads start them inside a subject's run.
+ * Rounds, samples, quantiles and JSON lines. One thread; families that need threads start them inside a subject's run.
  *
  * A failure of what is measured ends the program: half a figure is worse than none.
  */
@@ -20,6 +20,28 @@ uint64_t now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t clock_cost_ns(void) {
+    enum { READINGS = 10001 };
+    static uint64_t cost_ns = UINT64_MAX;
+    if (cost_ns != UINT64_MAX)
+        return cost_ns;
+    struct histogram *costs = histogram_create();
+    uint64_t before = now_ns();
+    for (unsigned reading = 0; reading < READINGS; reading++) {
+        uint64_t now = now_ns();
+        histogram_add(costs, now - before);
+        before = now;
+    }
+    cost_ns = (uint64_t)histogram_quantile(costs, 0.5);
+    free(costs);
+    return cost_ns;
+}
+
+uint64_t without_clock(uint64_t sample_ns) {
+    uint64_t cost_ns = clock_cost_ns();
+    return sample_ns > cost_ns ? sample_ns - cost_ns : 0;
 }
 
 void bench_die(const char *format, ...) {
@@ -80,16 +102,6 @@ double series_quantile(const struct series *series, double quantile) {
     return sorted.values[below] + (place - below) * (sorted.values[above] - sorted.values[below]);
 }
 
-static int compare_numbers(const void *left, const void *right) {
-    const uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
-    return (a > b) - (a < b);
-}
-
-double sorted_quantile(uint64_t *values, uint64_t count, double quantile) {
-    qsort(values, count, sizeof *values, compare_numbers);
-    return (double)values[(uint64_t)(quantile * (double)(count - 1))];
-}
-
 /* ---- rounds ---- */
 
 static bool is_rate(enum unit unit) {
@@ -142,7 +154,7 @@ static void drop_series(struct row *row) {
         row->peers[peer].series.count = 0;
 }
 
-void row_measure(struct row *row, struct subject fbat, struct subject floor, unsigned rounds) {
+void row_run_rounds(struct row *row, struct subject fbat, struct subject floor, unsigned rounds) {
     uint64_t end = now_ns() + row_budget_ns();
     run_round(row, &fbat, &floor, 0);
     drop_series(row);
@@ -151,7 +163,61 @@ void row_measure(struct row *row, struct subject fbat, struct subject floor, uns
     for (unsigned peer = 0; peer < row->peer_count; peer++)
         if (row->peers[peer].subject.apart)
             run_peer_apart(&row->peers[peer], row->unit, rounds);
+}
+
+void row_measure(struct row *row, struct subject fbat, struct subject floor, unsigned rounds) {
+    row_run_rounds(row, fbat, floor, rounds);
     row_print(row);
+}
+
+/* ---- single operations ---- */
+
+enum { SAMPLES_A_TURN = 50 };
+
+static uint64_t sample_once(const struct subject *subject, struct histogram *histogram) {
+    uint64_t ns = without_clock(subject->run(subject->user, subject->count));
+    histogram_add(histogram, ns);
+    return ns;
+}
+
+void row_sample(struct row *row, struct subject fbat, struct subject floor, uint64_t samples) {
+    uint64_t end = now_ns() + row_budget_ns(), wanted = harness_is_quick() ? samples / 4 : samples;
+    for (uint64_t done = 0; done < wanted && now_ns() < end; done += SAMPLES_A_TURN) {
+        for (unsigned sample = 0; sample < SAMPLES_A_TURN; sample++)
+            (void)sample_once(&fbat, &row->latency);
+        for (unsigned sample = 0; floor.run && sample < SAMPLES_A_TURN; sample++)
+            (void)sample_once(&floor, &row->floor_latency);
+    }
+}
+
+static uint64_t next_bits(void) {
+    static uint64_t bits = 0x2545F4914F6CDD1Du;
+    bits ^= bits << 13;
+    bits ^= bits >> 7;
+    return bits ^= bits << 17;
+}
+
+static void run_pairs_once(struct row *row, const struct subject subjects[2], uint64_t pairs) {
+    struct histogram *histograms[2] = {&row->latency, &row->floor_latency};
+    uint64_t sums[2] = {0, 0};
+    for (uint64_t pair = 0; pair < pairs; pair++) {
+        unsigned first = next_bits() & 1;
+        sums[first] += sample_once(&subjects[first], histograms[first]);
+        sums[!first] += sample_once(&subjects[!first], histograms[!first]);
+    }
+    series_add(&row->fbat, (double)sums[0] / (double)(pairs * subjects[0].count) / 1e3);
+    series_add(&row->floor, (double)sums[1] / (double)(pairs * subjects[1].count) / 1e3);
+}
+
+void row_run_pairs(struct row *row, struct subject fbat, struct subject other, uint64_t pairs, unsigned rounds) {
+    const struct subject subjects[2] = {fbat, other};
+    uint64_t end = now_ns() + row_budget_ns();
+    run_pairs_once(row, subjects, pairs);
+    drop_series(row);
+    histogram_clear(&row->latency);
+    histogram_clear(&row->floor_latency);
+    for (unsigned round = 0; round < rounds && (round < ROUNDS_MIN || now_ns() < end); round++)
+        run_pairs_once(row, subjects, pairs);
 }
 
 /* ---- JSON ---- */
@@ -189,6 +255,12 @@ static bool reaches(const struct row *row, double value, double wanted) {
     return isnan(value) || (is_rate(row->unit) ? value >= wanted : value <= wanted);
 }
 
+static bool reaches_ratio(const struct row *row, double wanted) {
+    if (reaches(row, series_quantile(&row->ratio, 0.5), wanted))
+        return true;
+    return row->limit && reaches(row, series_quantile(&row->fbat, 0.5), series_quantile(&row->limit->series, 0.5));
+}
+
 /* "key": the goal in words, "key_met": whether it is reached; both null without a goal. */
 static void print_goal(const struct row *row, const char *key, const char *met_key, const struct goal *goal) {
     char value[64] = "", ratio[64] = "";
@@ -196,7 +268,8 @@ static void print_goal(const struct row *row, const char *key, const char *met_k
     if (goal->value > 0)
         snprintf(value, sizeof value, "%s %.10g %s", sign, goal->value, name_unit(row->unit));
     if (goal->ratio > 0)
-        snprintf(ratio, sizeof ratio, "%s %.4g x floor", sign, goal->ratio);
+        snprintf(ratio, sizeof ratio, "%s %.4g x %s%s", sign, goal->ratio, row->against ? row->against : "floor",
+                 row->limit ? " or the CPU's limit" : "");
     if (!*value && !*ratio) {
         printf(", \"%s\": null, \"%s\": null", key, met_key);
         return;
@@ -204,7 +277,7 @@ static void print_goal(const struct row *row, const char *key, const char *met_k
     char text[160];
     snprintf(text, sizeof text, "%s%s%s", value, *value && *ratio ? ", " : "", ratio);
     bool met = (!*value || reaches(row, series_quantile(&row->fbat, 0.5), goal->value)) &&
-               (!*ratio || reaches(row, series_quantile(&row->ratio, 0.5), goal->ratio));
+               (!*ratio || reaches_ratio(row, goal->ratio));
     print_string(key, text);
     printf(", \"%s\": %s", met_key, met ? "true" : "false");
 }
@@ -224,6 +297,15 @@ static void fill_ratios(struct row *row) {
         series_add(&row->ratio, row->fbat.values[round] / row->floor.values[round]);
 }
 
+static void print_latency(const char *key, const struct histogram *histogram) {
+    if (histogram->count == 0)
+        return;
+    printf(", \"%s\": {\"p50\": %.6g, \"p99\": %.6g, \"p99.9\": %.6g, \"max\": %.6g, \"samples\": %llu}", key,
+           histogram_quantile(histogram, 0.5) / 1e3, histogram_quantile(histogram, 0.99) / 1e3,
+           histogram_quantile(histogram, 0.999) / 1e3, histogram_quantile(histogram, 1) / 1e3,
+           (unsigned long long)histogram->count);
+}
+
 void row_print(struct row *row) {
     fill_ratios(row);
     printf("{\"name\": \"%s\"", row->name);
@@ -237,57 +319,13 @@ void row_print(struct row *row) {
     print_spread("spread", &row->fbat);
     print_spread("floor_spread", &row->floor);
     print_peers(row);
+    print_latency("latency_us", &row->latency);
+    print_latency("floor_latency_us", &row->floor_latency);
+    print_string("operation", row->operation ? row->operation : "event");
+    print_string("against", row->against ? row->against : "floor");
     print_string("note", row->note);
     puts("}");
     fflush(stdout);
-}
-
-/* ---- latencies ---- */
-
-static const struct percentile {
-    const char *name;
-    double quantile;
-} percentiles[] = {{"p50", 0.5}, {"p99", 0.99}, {"p99.9", 0.999}};
-
-enum { PERCENTILE_COUNT = 3, LATENCY_TURN = 50 };
-
-/* One round: single runs of both, in turns of some each, then ranked. */
-static void sample_latencies(const struct subject subjects[2], uint64_t *samples[2], uint64_t count) {
-    for (uint64_t at = 0; at < count; at += LATENCY_TURN)
-        for (unsigned who = 0; who < 2; who++)
-            for (uint64_t sample = at; sample < at + LATENCY_TURN && sample < count; sample++)
-                samples[who][sample] = subjects[who].run(subjects[who].user, 1);
-}
-
-static void add_percentiles(struct row *rows, uint64_t *samples[2], uint64_t count) {
-    for (unsigned which = 0; which < PERCENTILE_COUNT; which++) {
-        double quantile = percentiles[which].quantile;
-        series_add(&rows[which].fbat, sorted_quantile(samples[0], count, quantile) / 1e3);
-        series_add(&rows[which].floor, sorted_quantile(samples[1], count, quantile) / 1e3);
-    }
-}
-
-void latency_measure(const char *name, struct subject fbat, struct subject floor, unsigned rounds) {
-    struct row rows[PERCENTILE_COUNT] = {0};
-    const struct subject subjects[2] = {fbat, floor};
-    char names[PERCENTILE_COUNT][128];
-    uint64_t count = harness_is_quick() ? fbat.count / 4 : fbat.count;
-    uint64_t *samples[2] = {malloc(count * sizeof(uint64_t)), malloc(count * sizeof(uint64_t))};
-    check_system(samples[0] && samples[1], "allocate memory");
-    uint64_t end = now_ns() + row_budget_ns();
-    for (unsigned round = 0; round < rounds && (round < ROUNDS_MIN || now_ns() < end); round++) {
-        sample_latencies(subjects, samples, count);
-        add_percentiles(rows, samples, count);
-    }
-    for (unsigned which = 0; which < PERCENTILE_COUNT; which++) {
-        snprintf(names[which], sizeof names[which], "%s, %s", name, percentiles[which].name);
-        rows[which].name = names[which];
-        rows[which].unit = UNIT_US;
-        snprintf(rows[which].note, sizeof rows[which].note, "%llu samples a round", (unsigned long long)count);
-        row_print(&rows[which]);
-    }
-    free(samples[0]);
-    free(samples[1]);
 }
 
 /* ---- children ---- */

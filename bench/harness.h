@@ -7,8 +7,13 @@
  *     round 1                 floor peer   fbat
  *     round 2                 peer  fbat   floor    ...
  *
- * Rounds are short, a few milliseconds, and many: what a busy machine takes away falls into a few of them, and the median
- * does not see it. The ratio to the floor is the median of the ratios of each round, not the ratio of the medians.
+ * Rounds are short, a few milliseconds, and many: what a busy machine takes away falls into a few of them, and the
+ * median does not see it. The ratio to the floor is the median of the ratios of each round, not the ratio of the
+ * medians.
+ *
+ * Latencies are sampled apart from the rounds, since reading the clock around each operation would be part of a short
+ * one. What a reading costs is subtracted from each sample. Only what takes many times longer, and pairs, are timed
+ * within their rounds.
  */
 #ifndef FBAT_BENCH_HARNESS_H
 #define FBAT_BENCH_HARNESS_H
@@ -18,7 +23,9 @@
 
 #include <fbat/fbat.h>
 
-enum { SERIES_MAX = 64, ROUNDS_MIN = 3, PEERS_MAX = 3, NOTE_BYTES = 240 };
+#include "histogram.h"
+
+enum { SERIES_MAX = 64, ROUNDS_MIN = 3, PEERS_MAX = 4, NOTE_BYTES = 240 };
 
 /* What a run of count operations took, in one figure. */
 enum unit { UNIT_US, UNIT_MS, UNIT_PER_SECOND, UNIT_BYTES };
@@ -34,17 +41,15 @@ void series_add(struct series *series, double value);
 /* 0 = the least, 0.5 = the median, 1 = the greatest; NaN when there is none. */
 double series_quantile(const struct series *series, double quantile);
 
-/* The quantile of numbers that are sorted here, in place. */
-double sorted_quantile(uint64_t *values, uint64_t count, double quantile);
-
-/* Most (for a rate: least) that the figure, and its ratio to the floor, may be. 0: no goal. */
+/* Most (for a rate: least) that the figure, and its ratio to the floor, may be. 0: no goal. Where the row has a limit,
+ * a figure that reaches that satisfies the ratio too: more cannot be had from the machine. */
 struct goal {
     double value;
     double ratio;
 };
 
-/* Does count operations and answers the nanoseconds they took. One that would disturb the others, because it leaves work
- * to the disk, or the caches full of its own, is measured apart: after their rounds, in as many of its own. */
+/* Does count operations and answers the nanoseconds they took. One that would disturb the others, because it leaves
+ * work to the disk, or the caches full of its own, is measured apart: after their rounds, in as many of its own. */
 struct subject {
     uint64_t (*run)(void *user, uint64_t count);
     void *user;
@@ -57,8 +62,9 @@ struct subject {
 struct row {
     const char *name;
     enum unit unit;
-    struct goal due;   /* what this version must reach */
-    struct goal brief; /* what the design asks of the finished thing */
+    const char *against; /* what the floor is, in a word for the goal; NULL: "floor" */
+    struct goal due;     /* what this version must reach */
+    struct goal brief;   /* what the design asks of the finished thing */
     struct series fbat, floor, ratio;
     struct peer {
         const char *name;
@@ -66,6 +72,10 @@ struct row {
         struct series series;
     } peers[PEERS_MAX];
     unsigned peer_count;
+    const struct peer *limit;       /* the peer that is the machine's limit; NULL: none */
+    struct histogram latency;       /* single operations, nanoseconds; empty: not sampled */
+    struct histogram floor_latency; /* likewise */
+    const char *operation;          /* what a sample is, where it is not one event: "batch" */
     char note[NOTE_BYTES];
 };
 
@@ -74,19 +84,34 @@ struct row {
 unsigned harness_rounds(unsigned rounds);
 bool harness_is_quick(void);
 
-/* A peer to measure beside fbat in row_measure. A peer without a run is left out. */
+/* A peer to measure beside fbat in the row's rounds. A peer without a run is left out. */
 void row_add_peer(struct row *row, const char *name, struct subject subject);
 
-/* Fills the row's series in interleaved rounds, and prints it. A floor without a run is left out. */
-void row_measure(struct row *row, struct subject fbat, struct subject floor, unsigned rounds);
+/* Fills the row's series in interleaved rounds. A floor without a run is left out. */
+void row_run_rounds(struct row *row, struct subject fbat, struct subject floor, unsigned rounds);
 
-/* Times fbat.count single runs of each in every round (quick: a quarter); prints three rows, for p50, p99 and p99.9, in microseconds. */
-void latency_measure(const char *name, struct subject fbat, struct subject floor, unsigned rounds);
+/* Fills the row's histograms: about `samples` operations of each (quick: a quarter), in turns. A subject's count is how
+ * many events one operation is. A floor without a run is left out. */
+void row_sample(struct row *row, struct subject fbat, struct subject floor, uint64_t samples);
+
+/* For two ways that differ by little: one operation of each, in random order, over and over within one loop, so that
+ * whatever disturbs one disturbs the other as often. Fills series and histograms of both; the second is the floor. A
+ * round is `pairs` of them. */
+void row_run_pairs(struct row *row, struct subject fbat, struct subject other, uint64_t pairs, unsigned rounds);
+
+/* row_run_rounds, then row_print. */
+void row_measure(struct row *row, struct subject fbat, struct subject floor, unsigned rounds);
 
 /* Prints a row whose series the caller filled, as a line of JSON. Ratios are computed where there are none. */
 void row_print(struct row *row);
 
 uint64_t now_ns(void);
+
+/* What one now_ns() costs, measured at the first call. */
+uint64_t clock_cost_ns(void);
+
+/* A sample without the clock's share. */
+uint64_t without_clock(uint64_t sample_ns);
 
 /* Ends the program with a message when status is an error. */
 void check_fbat(int status, const struct fbat_error *error, const char *what);

@@ -20,6 +20,15 @@ static const char *name_entry(enum fbat_dump_what what) {
     return "unknown";
 }
 
+static const char *name_frame(uint32_t type) {
+    switch (type) {
+    case FBAT_FRAME_EVENTS: return "events";
+    case FBAT_FRAME_STAGED: return "staged";
+    case FBAT_FRAME_COMMIT: return "commit";
+    default: return "unknown";
+    }
+}
+
 static void print_event_entry(const struct command *command, struct out *out, const struct fbat_event *event) {
     char id[FBAT_ID_TEXT_SIZE], type[16];
     fbat_id_format(&event->id, id);
@@ -41,7 +50,7 @@ static void print_entry(const struct command *command, struct out *out, const st
     if (entry->event != NULL)
         print_event_entry(command, out, entry->event);
     else if (entry->what == FBAT_DUMP_FRAME)
-        out_printf(out, "first sequence %llu  events %u  durable %llu  crc32c %08x",
+        out_printf(out, "%s  first sequence %llu  events %u  durable %llu  crc32c %08x", name_frame(entry->frame_type),
                    (unsigned long long)entry->first_sequence, entry->event_count,
                    (unsigned long long)entry->durable_sequence, entry->crc32c);
     else if (entry->what == FBAT_DUMP_SEGMENT)
@@ -83,6 +92,7 @@ static void write_entry(const struct command *command, struct out *out, const st
     json_member_u64(&json, "offset", entry->offset);
     json_member_u64(&json, "bytes", entry->bytes);
     if (entry->what == FBAT_DUMP_FRAME) {
+        json_member_text(&json, "type", name_frame(entry->frame_type));
         json_member_u64(&json, "events", entry->event_count);
         json_member_u64(&json, "durable_sequence", entry->durable_sequence);
     }

@@ -30,12 +30,14 @@
  *     2  Errors            one list of statuses, one struct with the detail
  *     3  Configuration     every knob: unit, range, default
  *     4  Open and close
- *     5  Append            single events, batches, levels, conditions, retries
- *     6  Watermarks        what is written, durable, visible
- *     7  Read              one event
- *     8  Query             regions, iterators, streams
- *     9  Kind names
- *    10  Maintain          check, stats
+ *     5  Append            single events, batches, levels, conditions, retries, reactions
+ *     6  Tickets           appends that do not wait: submit, then wait, poll, or let an event loop tell
+ *     7  Fences            several appends, all or nothing; and the outbox
+ *     8  Watermarks        what is written, durable, visible
+ *     9  Read              one event
+ *    10  Query             regions, iterators, streams
+ *    11  Kind names
+ *    12  Maintain          check, stats
  *
  * Words. An *event* is an immutable record. Its *stream* is one *entity* in one *scope*: the same entity name in two
  * scopes is two streams. *Sequence* is the position in the whole store, from 1. *Revision* is the position in the
@@ -54,7 +56,7 @@
  * Since. All of it is since 0.1; what comes later says so at its place.
  *
  * Threads. Every function may be called from any thread at any time on the same store, except fbat_close, which must
- * be the last call on its store. An iterator belongs to one thread at a time.
+ * be the last call on its store. An iterator, an outbox, a fence belongs to one thread at a time.
  */
 #ifndef FBAT_FBAT_H
 #define FBAT_FBAT_H
@@ -204,7 +206,9 @@ enum fbat_payload_type {
     X(ERR_WRITER_DEAD, -21, "the writer stopped after a failed write or sync; reads go on")                            \
     X(ERR_SHUTDOWN, -22, "the store is closing")                                                                       \
     X(ERR_FORKED, -23, "the handle was opened before fork()")                                                          \
-    X(ERR_LIMIT, -24, "a fixed limit is reached")
+    X(ERR_LIMIT, -24, "a fixed limit is reached")                                                                      \
+    X(ERR_FENCE_ACTIVE, -25, "a fence is open, so other appends are refused")                                          \
+    X(ERR_CANCELLED, -26, "the fence it belonged to was cancelled")
 
 enum fbat_status {
 #define FBAT_STATUS_ENUM(name, value, text) FBAT_##name = (value),
@@ -219,6 +223,17 @@ FBAT_API const char *fbat_status_name(int status);
 
 #define FBAT_NO_ITEM SIZE_MAX
 
+/* How far an append came before it failed. */
+enum fbat_stage {
+    FBAT_STAGE_NONE = 0,      /* not an append, or refused before it was looked at */
+    FBAT_STAGE_VALIDATE = 1,  /* limits and names */
+    FBAT_STAGE_QUEUE = 2,     /* in the mailbox */
+    FBAT_STAGE_KEY = 3,       /* idempotency key */
+    FBAT_STAGE_CONDITION = 4, /* expected revisions */
+    FBAT_STAGE_WRITE = 5,     /* room in the segment, memory for the index, the write itself */
+    FBAT_STAGE_SYNC = 6       /* the sync that should have made it durable */
+};
+
 /* What happened, where, and what to do, of one failed call. The caller owns it; it needs no initialisation and holds
  * no resources. A function that takes one fills it whole when it fails, and leaves it alone when it does not. */
 struct fbat_error {
@@ -231,8 +246,10 @@ struct fbat_error {
     uint64_t expected_revision; /* with FBAT_ERR_REVISION */
     uint64_t actual_revision;   /* with FBAT_ERR_REVISION: where the stream is; 0 = it does not exist */
     int64_t holder_pid;         /* with FBAT_ERR_LOCKED: the process that has the store, 0 if unknown */
-    uint32_t retry_after_ms;    /* with FBAT_RETRY */
-    uint32_t reserved[5];
+    uint32_t retry_after_ms;    /* with FBAT_RETRY from fbat_try_submit */
+    uint32_t stage;             /* enum fbat_stage: where an append failed */
+    uint32_t condition;         /* with FBAT_ERR_REVISION: which of options.conditions failed, from 1; 0 if none */
+    uint32_t reserved[3];
     char message[512]; /* one line of UTF-8 for a person: what, where, what to do; zero-terminated */
 };
 
@@ -266,8 +283,20 @@ typedef int64_t (*fbat_clock_fn)(void *user);
  * not call back. */
 typedef void (*fbat_log_fn)(void *user, enum fbat_log_level level, const char *message);
 
-/* In builds with test hooks: called at named points of the write path; a non-zero answer fails that point. */
-typedef int (*fbat_fault_fn)(void *user, const char *point);
+/* In builds with test hooks (cmake -DFBAT_TEST_HOOKS=ON): called at these points of the write path, in this order for
+ * one append. A non-zero answer fails the append there as the system would, with FBAT_ERR_IO; at points after which
+ * nothing can fail, marked *, it is ignored, and the callback can only end the process. `detail` is the item of
+ * batch.item, the segment id of rotation.*, sync.* and restart.*, else the first sequence of the frame.
+ *
+ *     append.encode.before    batch.item (each)      append.encode.after
+ *     append.write.before     append.write.after     sync.before    sync.after
+ *     append.publish.before*  append.publish.after*
+ *     rotation.before         rotation.created       rotation.after*
+ *     fence.commit.before     fence.commit.after*    fence.cancel*
+ *     restart.before          restart.copied         restart.after*
+ *
+ * Called from any thread that writes, under the store's locks: must not call back. */
+typedef int (*fbat_fault_fn)(void *user, const char *point, uint64_t detail);
 
 struct fbat_index_views {
     uint8_t soa;           /* columns by kind, scope, time; 0 or 1 */
@@ -300,24 +329,25 @@ struct fbat_config {
         uint32_t max_size;  /* most events in a batch. 1..4096; default 256 */
         uint32_t max_bytes; /* most payload bytes in a batch. 1..16 MiB; default 1 MiB */
         /* Most appends under one sync: 1 = each its own, N = up to N, 0 = all that wait. N > 1 requires an
-         * idempotency key on every append (FBAT_ERR_IDEMPOTENCY_REQUIRED). Default 1.
-         * [kept but for the required key: each durable append has its own sync.] */
+         * idempotency key on every append (FBAT_ERR_IDEMPOTENCY_REQUIRED), because one failed sync then leaves the
+         * fate of several appends to their retries. Default 1. */
         uint32_t group_commit_max_batch;
     } batch;
 
     struct {
-        uint32_t channel_capacity;             /* places in the mailbox. > 0; default 4096. [kept] */
-        uint32_t pressure_retry_threshold_pct; /* try_submit says FBAT_RETRY from here. 1..100; default 75. [kept] */
+        uint32_t channel_capacity; /* tickets the mailbox holds; submit waits when it is full. > 0; default 4096 */
+        uint32_t pressure_retry_threshold_pct; /* try_submit says FBAT_RETRY from this fill on. 1..100; default 75 */
         uint64_t stack_size;                   /* of the writer thread, bytes; 0 = the system's, the default */
         struct {
-            /* How often the writer may recover from a failed write or sync: once, or max_restarts times within
-             * within_ms. Default once. [kept: after the first failed write or sync the store stops accepting
-             * writes (FBAT_ERR_WRITER_DEAD); reads go on; closing and reopening recovers.] */
+            /* How often the writer may recover from a failed write or sync, by moving what is not durable yet to
+             * a new segment: once in the life of the handle, or max_restarts times within within_ms, counted from
+             * the first of them. After that the store refuses appends (FBAT_ERR_WRITER_DEAD, naming the first
+             * cause) and goes on reading. Default once. */
             enum fbat_restart_mode mode;
             uint32_t max_restarts; /* with bounded: > 0 */
             uint32_t within_ms;    /* with bounded: > 0 */
         } restart_policy;
-        uint32_t shutdown_drain_limit; /* most queued appends completed at close; any; default 1024. [kept] */
+        uint32_t shutdown_drain_limit; /* most queued appends completed at close; any; default 1024 */
     } writer;
 
     struct {
@@ -400,11 +430,16 @@ FBAT_API int fbat_open(const struct fbat_config *config, struct fbat_store **out
 FBAT_API int fbat_open_read_only(const struct fbat_config *config, struct fbat_store **out_store,
                                  struct fbat_error *out_error);
 
-/* Makes everything durable, cuts the active segment to its last frame, gives up the lock and frees the store. NULL is
- * accepted. All iterators must be closed and all retained events released before.
- * The store is gone whatever the result. FBAT_ERR_IO or FBAT_ERR_WRITER_DEAD: the last sync failed, so what was
- * acknowledged `written` since the last good sync may not survive a power cut.
- * Must be the last call on this store. */
+/* Ends the handle. In this order: a fence that is still open is cancelled; of the appends in the mailbox up to
+ * writer.shutdown_drain_limit are completed, and the rest are answered FBAT_ERR_SHUTDOWN; everything is made durable; the
+ * active segment is cut to its last frame; the lock is given up. NULL is accepted.
+ *
+ * All iterators must be closed, all retained events released, and no other call be under way. Tickets may be waited for
+ * and released afterwards; outboxes and fences must only be destroyed.
+ *
+ * The store is gone whatever the result. FBAT_ERR_IO or FBAT_ERR_WRITER_DEAD, with the first failure: what was
+ * acknowledged `written` since the last good sync may not survive a power cut. A handle that is never closed loses nothing
+ * of what was acknowledged: the next opening recovers it. */
 FBAT_API int fbat_close(struct fbat_store *store, struct fbat_error *out_error);
 
 /* What opening found and did. */
@@ -439,6 +474,11 @@ FBAT_API void fbat_open_report(const struct fbat_store *store, struct fbat_open_
  * 5  Append
  *
  * One event or one batch is one frame in the log: all of it is there after a crash, or nothing.
+ *
+ * A call does all its work on the caller's thread when the store is idle; when appends are waiting in the mailbox
+ * (section 6) it takes its place behind them. Appends at level durable that wait at the same time share a sync as
+ * batch.group_commit_max_batch allows. An append is visible to readers when its level is reached, and never before an
+ * append in front of it.
  *
  * Levels, by what is lost:
  *   FBAT_LEVEL_WRITTEN   the acknowledged event survives the death of this process (kill -9). A power cut or a crash
@@ -487,9 +527,25 @@ struct fbat_new_event {
     uint64_t expected_revision;
 };
 
+/* What must be true of a stream, whether the append writes to it or not. */
+struct fbat_condition {
+    struct fbat_slice entity;
+    struct fbat_slice scope;
+    enum fbat_expect expect;
+    uint32_t reserved; /* 0 */
+    uint64_t expected_revision;
+};
+
+#define FBAT_CONDITIONS_MAX 256
+
+/* Zero it first: zero is the default of every field but struct_size. Borrowed during the call. */
 struct fbat_append_options {
     uint32_t struct_size; /* sizeof(struct fbat_append_options) */
     enum fbat_level level;
+    /* All must hold before the first item goes in, for streams as they are then; error->condition names the one that
+     * does not. 0..FBAT_CONDITIONS_MAX. An append whose keys are all known is a retry, and they are not looked at. */
+    const struct fbat_condition *conditions;
+    size_t condition_count;
 };
 
 /* Where an event went. */
@@ -500,7 +556,7 @@ struct fbat_receipt {
     struct fbat_id id;
     uint8_t hash[32]; /* the event's hash: the head of the stream's chain */
     uint8_t replayed; /* 1: the idempotency key was known with the same content; nothing was written */
-    uint8_t level;    /* enum fbat_level reached: written or durable */
+    uint8_t level;    /* enum fbat_level reached: written or durable; 0 in a fence: not before its commit */
     uint8_t reserved[6];
 };
 
@@ -517,8 +573,10 @@ struct fbat_receipt {
  * FBAT_ERR_IDEMPOTENCY_REQUIRED  batch.group_commit_max_batch > 1 and no id was given.
  * FBAT_ERR_NAME, _KIND, _TOO_LARGE, _ARGUMENT   the event is not acceptable; nothing was written.
  * FBAT_ERR_NO_SPACE              nothing was written; the store stays usable, and goes on once there is space.
- * FBAT_ERR_IO                    the write or the sync failed: the event is not visible, and is in the log at most by
- *                                its id: reopen and retry with the same id. The writer is dead from here on.
+ * FBAT_ERR_FENCE_ACTIVE          a fence is open; nothing was written. Try again when it has ended.
+ * FBAT_ERR_IO                    the write or the sync failed: the event is not in the log. Where the writer could not
+ *                                recover (writer.restart_policy), it can be found by its id after reopening; so retry
+ *                                with the same id.
  * FBAT_ERR_WRITER_DEAD           an earlier write or sync failed; the message names it. Close and reopen.
  * FBAT_ERR_READ_ONLY, FBAT_ERR_FORKED, FBAT_ERR_NO_MEMORY   as they say; nothing was written.
  *
@@ -538,32 +596,202 @@ FBAT_API int fbat_append_batch(struct fbat_store *store, const struct fbat_new_e
                                const struct fbat_append_options *options, struct fbat_receipt *out_receipts,
                                struct fbat_error *out_error);
 
+/* Appends an event that another one caused: its causation is `cause`; its correlation is the cause's unless given; and
+ * where it has no id, that is derived from cause, scope, entity and kind, so that doing it again (after a crash, say) finds
+ * the first and writes nothing. Two reactions to one cause of the same kind in the same stream need ids of their own.
+ *
+ * As fbat_append; also FBAT_ERR_NOT_FOUND: no visible event has the id *cause. FBAT_ERR_ARGUMENT: the event names another
+ * causation. */
+FBAT_API int fbat_append_reaction(struct fbat_store *store, const struct fbat_id *cause,
+                                  const struct fbat_new_event *event, const struct fbat_append_options *options,
+                                  struct fbat_receipt *out_receipt, struct fbat_error *out_error);
+
 /* Makes a new id as the store would: UUIDv7 (RFC 9562, section 5.7), greater than every one it made before.
  * Any thread. FBAT_ERR_READ_ONLY, FBAT_ERR_IO (no randomness to be had). */
 FBAT_API int fbat_id_generate(struct fbat_store *store, struct fbat_id *out_id, struct fbat_error *out_error);
 
 /* ---------------------------------------------------------------------------------------------------------------
- * 6  Watermarks
+ * 6  Tickets
+ *
+ * An append that the caller does not wait for: it is copied into the mailbox (writer.channel_capacity), the writer's
+ * thread does the rest, and the ticket tells the outcome. Submitted appends go into the log in the order they were put
+ * into the mailbox; a blocking append takes its place behind them.
+ *
+ *     fbat_submit(store, &event, NULL, &ticket, &error);
+ *     ...
+ *     fbat_ticket_wait(ticket, FBAT_FOREVER, &receipt, &error);
+ *     fbat_ticket_release(ticket);
+ *
+ * Every ticket is answered, whatever happens: also by a writer that stopped, a full disk, a fence that was cancelled, and
+ * fbat_close. A ticket is the caller's until fbat_ticket_release, and outlives its store.
  * ------------------------------------------------------------------------------------------------------------ */
 
-/* Sequences; each only grows; durable <= written, visible <= written. */
+struct fbat_ticket;
+
+#define FBAT_FOREVER UINT32_MAX /* as timeout_ms: no bound */
+
+/* Puts an append into the mailbox; waits while that is full. Everything is copied. The limits are checked at once: what
+ * fbat_append would refuse before it looks at the store is refused here, and there is no ticket.
+ *
+ * FBAT_ERR_ARGUMENT, _NAME, _KIND, _TOO_LARGE, _IDEMPOTENCY_REQUIRED   as fbat_append
+ * FBAT_ERR_READ_ONLY, FBAT_ERR_FORKED, FBAT_ERR_NO_MEMORY              as they say
+ * All else is the ticket's answer. Any thread. Durability: that of the level, once the ticket says FBAT_OK. */
+FBAT_API int fbat_submit(struct fbat_store *store, const struct fbat_new_event *event,
+                         const struct fbat_append_options *options, struct fbat_ticket **out_ticket,
+                         struct fbat_error *out_error);
+FBAT_API int fbat_submit_batch(struct fbat_store *store, const struct fbat_new_event *events, size_t count,
+                               const struct fbat_append_options *options, struct fbat_ticket **out_ticket,
+                               struct fbat_error *out_error);
+
+/* fbat_append_reaction as a ticket; also FBAT_ERR_NOT_FOUND at once. */
+FBAT_API int fbat_submit_reaction(struct fbat_store *store, const struct fbat_id *cause,
+                                  const struct fbat_new_event *event, const struct fbat_append_options *options,
+                                  struct fbat_ticket **out_ticket, struct fbat_error *out_error);
+
+/* The same without ever waiting. FBAT_RETRY: the mailbox is filled to writer.pressure_retry_threshold_pct; there is no
+ * ticket; error->retry_after_ms says when it is likely to have room. FBAT_ERR_FENCE_ACTIVE: cancelled, because a fence is
+ * open. FBAT_ERR_WRITER_DEAD at once, too. */
+FBAT_API int fbat_try_submit(struct fbat_store *store, const struct fbat_new_event *event,
+                             const struct fbat_append_options *options, struct fbat_ticket **out_ticket,
+                             struct fbat_error *out_error);
+FBAT_API int fbat_try_submit_batch(struct fbat_store *store, const struct fbat_new_event *events, size_t count,
+                                   const struct fbat_append_options *options, struct fbat_ticket **out_ticket,
+                                   struct fbat_error *out_error);
+
+/* Waits for the outcome, at most timeout_ms (FBAT_FOREVER: no bound). The answer is that of the append: FBAT_OK and
+ * receipts, or its error. FBAT_RETRY: not yet. May be called again, with the same answer. out_receipts has room for
+ * fbat_ticket_count receipts, or is NULL. One thread at a time per ticket. */
+FBAT_API int fbat_ticket_wait(struct fbat_ticket *ticket, uint32_t timeout_ms, struct fbat_receipt *out_receipts,
+                              struct fbat_error *out_error);
+
+/* The same without waiting. */
+FBAT_API int fbat_ticket_poll(struct fbat_ticket *ticket, struct fbat_receipt *out_receipts,
+                              struct fbat_error *out_error);
+
+/* Events of the ticket's append. */
+FBAT_API size_t fbat_ticket_count(const struct fbat_ticket *ticket);
+
+/* A file descriptor that becomes readable, and stays so, when the ticket has its answer: for poll, epoll and the event
+ * loops above them. Made at the first call; the ticket's, closed by fbat_ticket_release. Do not read from it.
+ * FBAT_ERR_LIMIT: the process has no descriptor left. */
+FBAT_API int fbat_ticket_fd(struct fbat_ticket *ticket, int *out_fd, struct fbat_error *out_error);
+
+/* Gives the ticket up, without waiting: the append goes on. NULL is accepted. */
+FBAT_API void fbat_ticket_release(struct fbat_ticket *ticket);
+
+/* How full the mailbox is. */
+struct fbat_pressure {
+    uint32_t capacity;       /* writer.channel_capacity */
+    uint32_t used;           /* tickets waiting in it now */
+    uint32_t retry_from;     /* try_submit says FBAT_RETRY from this many on */
+    uint32_t retry_after_ms; /* what it would say; 0 below the threshold */
+};
+FBAT_API void fbat_pressure(struct fbat_store *store, struct fbat_pressure *out_pressure);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * 7  Fences
+ *
+ * A fence makes several appends one: all of them become visible at its commit, or none ever. While it is open every other
+ * append is refused (FBAT_ERR_FENCE_ACTIVE), so what it decides on does not change under it. What is larger than a batch,
+ * or must see its own receipts before it goes on, belongs in a fence; else prefer a batch.
+ *
+ *     fbat_fence_begin(store, &fence, &error);
+ *     fbat_fence_append(fence, &order, NULL, &receipt, &error);
+ *     fbat_fence_append(fence, &invoice, NULL, NULL, &error);
+ *     fbat_fence_commit(fence, NULL, &error);
+ *
+ * After a cancel, a crash or a kill before the commit the streams go on as if the fence had never been.
+ * ------------------------------------------------------------------------------------------------------------ */
+
+struct fbat_fence;
+
+/* Opens a fence. FBAT_ERR_FENCE_ACTIVE: another one is open. FBAT_ERR_WRITER_DEAD, _READ_ONLY, _FORKED, _NO_MEMORY.
+ * The fence is the caller's; fbat_fence_commit and fbat_fence_cancel end it. Any thread. */
+FBAT_API int fbat_fence_begin(struct fbat_store *store, struct fbat_fence **out_fence, struct fbat_error *out_error);
+
+/* Appends under the fence. As fbat_append and fbat_append_batch, but readers do not see the events before the commit, the
+ * receipts' level is 0, and options->level does not count. Sequence, revision, id and hash in a receipt are final if the fence is
+ * committed. Expected revisions see what the fence wrote before. A failed append leaves the fence open, as it was,
+ * unless the writer failed (FBAT_ERR_IO): then the fence is cancelled.
+ * FBAT_ERR_CANCELLED: the fence was cancelled, by a failed write or because its store was closed. */
+FBAT_API int fbat_fence_append(struct fbat_fence *fence, const struct fbat_new_event *event,
+                               const struct fbat_append_options *options, struct fbat_receipt *out_receipt,
+                               struct fbat_error *out_error);
+FBAT_API int fbat_fence_append_batch(struct fbat_fence *fence, const struct fbat_new_event *events, size_t count,
+                                     const struct fbat_append_options *options, struct fbat_receipt *out_receipts,
+                                     struct fbat_error *out_error);
+
+/* Makes all of it part of the log, at options->level (conditions are looked at now, too, for the streams as the fence
+ * leaves them), and ends the fence, whatever the result: after a failure it is cancelled. An empty fence commits as nothing. */
+FBAT_API int fbat_fence_commit(struct fbat_fence *fence, const struct fbat_append_options *options,
+                               struct fbat_error *out_error);
+
+/* Ends the fence as if it had never been. NULL is accepted. Cannot fail. */
+FBAT_API void fbat_fence_cancel(struct fbat_fence *fence);
+
+/* An outbox collects events, each checked and copied when it is staged, and appends them as one batch. */
+struct fbat_outbox;
+
+/* An outbox for a store, or, where fence is not NULL, for that fence: flush and submit then append under it. Fence and
+ * store are borrowed until fbat_outbox_destroy. FBAT_ERR_READ_ONLY, _FORKED, _NO_MEMORY. */
+FBAT_API int fbat_outbox_create(struct fbat_store *store, struct fbat_fence *fence, struct fbat_outbox **out_outbox,
+                                struct fbat_error *out_error);
+
+/* Adds a copy of the event behind those staged before; causation_item counts from the outbox's first. Refused at once, and
+ * not staged: what fbat_append would refuse without a look at the store, and FBAT_ERR_TOO_LARGE where the batch would pass
+ * batch.max_size or batch.max_bytes (flush first). error->item is the place it would have had. */
+FBAT_API int fbat_outbox_stage(struct fbat_outbox *outbox, const struct fbat_new_event *event,
+                               struct fbat_error *out_error);
+
+/* Events staged. */
+FBAT_API size_t fbat_outbox_count(const struct fbat_outbox *outbox);
+
+/* fbat_append_batch (under the fence: fbat_fence_append_batch) of what is staged. FBAT_OK: the outbox is empty again; else
+ * it is as it was, and flush may be tried again. An empty outbox: FBAT_OK. */
+FBAT_API int fbat_outbox_flush(struct fbat_outbox *outbox, const struct fbat_append_options *options,
+                               struct fbat_receipt *out_receipts, struct fbat_error *out_error);
+
+/* fbat_submit_batch of what is staged, which leaves the outbox empty on FBAT_OK. Under a fence the ticket is answered at
+ * the fence's end: FBAT_OK by its commit, FBAT_ERR_CANCELLED by its cancel. An empty outbox: FBAT_ERR_ARGUMENT. */
+FBAT_API int fbat_outbox_submit(struct fbat_outbox *outbox, const struct fbat_append_options *options,
+                                struct fbat_ticket **out_ticket, struct fbat_error *out_error);
+
+/* Forgets what is staged. */
+FBAT_API void fbat_outbox_clear(struct fbat_outbox *outbox);
+
+/* Frees the outbox and what is staged in it. NULL is accepted. */
+FBAT_API void fbat_outbox_destroy(struct fbat_outbox *outbox);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * 8  Watermarks
+ * ------------------------------------------------------------------------------------------------------------ */
+
+/* Sequences; durable <= visible <= written <= accepted. Written, visible and durable only grow. */
 struct fbat_frontier {
-    uint64_t accepted; /* the last sequence given out */
+    uint64_t accepted; /* the last sequence given out; goes back when a sync fails or a fence is cancelled */
     uint64_t written;  /* the death of the process cannot lose what is up to here */
     uint64_t visible;  /* readers see up to here */
     uint64_t durable;  /* a power cut cannot lose what is up to here */
 };
 
-/* The watermarks now. On a read-only handle written and accepted are the same as visible. Any thread. */
+/* The watermarks now. On a read-only handle accepted, written and visible are the same, and durable is what the writer
+ * says in LOCK. Any thread. */
 FBAT_API void fbat_frontier(struct fbat_store *store, struct fbat_frontier *out_frontier);
 
-/* Makes everything appended before the call durable. FBAT_ERR_IO: the sync failed; the file is never synced again,
- * the writer is dead (FBAT_ERR_WRITER_DEAD from now on), and what was not durable yet may not survive a power cut.
+/* Makes everything acknowledged before the call durable. Where a sync fails, the file is never synced again: what is not
+ * durable yet is moved to a new segment and synced there, within writer.restart_policy. FBAT_ERR_WRITER_DEAD, naming the
+ * first cause: that failed too, or was not allowed any more; what was not durable may not survive a power cut.
  * FBAT_ERR_READ_ONLY. Any thread. */
 FBAT_API int fbat_sync(struct fbat_store *store, struct fbat_error *out_error);
 
+/* Waits until the event with this sequence, and all before it, are durable, at most timeout_ms (FBAT_FOREVER: no bound).
+ * Asks for a sync at once where none is under way; any number of callers share one. A sequence not yet given out is waited
+ * for. FBAT_RETRY: not within the time. FBAT_ERR_WRITER_DEAD, FBAT_ERR_READ_ONLY. Any thread. */
+FBAT_API int fbat_wait_durable(struct fbat_store *store, uint64_t sequence, uint32_t timeout_ms,
+                               struct fbat_error *out_error);
+
 /* ---------------------------------------------------------------------------------------------------------------
- * 7  Read
+ * 9  Read
  *
  * Reads copy nothing: an event is a view into the mapped segment. Reads never wait for the writer.
  * ------------------------------------------------------------------------------------------------------------ */
@@ -623,7 +851,7 @@ FBAT_API int fbat_event_find_header(const struct fbat_event *event, struct fbat_
 FBAT_API int fbat_event_tag(const struct fbat_event *event, size_t index, struct fbat_slice *out_tag);
 
 /* ---------------------------------------------------------------------------------------------------------------
- * 8  Query
+ * 10  Query
  * ------------------------------------------------------------------------------------------------------------ */
 
 enum fbat_region_flags {
@@ -688,7 +916,7 @@ FBAT_API int fbat_stream(struct fbat_store *store, struct fbat_slice entity, str
                          struct fbat_error *out_error);
 
 /* ---------------------------------------------------------------------------------------------------------------
- * 9  Kind names
+ * 11  Kind names
  *
  * A kind may carry a name ("order.placed"), kept in the log itself: one event of the library's own in the stream
  * `_kinds` of the scope `_system`. Once given, a name stays.
@@ -712,7 +940,7 @@ FBAT_API int fbat_kind(struct fbat_store *store, struct fbat_slice name, uint16_
 FBAT_API int fbat_kind_name(struct fbat_store *store, uint16_t kind, struct fbat_slice *out_name);
 
 /* ---------------------------------------------------------------------------------------------------------------
- * 10  Maintain
+ * 12  Maintain
  * ------------------------------------------------------------------------------------------------------------ */
 
 struct fbat_stats {
@@ -814,18 +1042,24 @@ enum fbat_dump_what {
     FBAT_DUMP_BROKEN = 5  /* bytes that are none of these; detail says what is wrong */
 };
 
+enum fbat_frame_type {
+    FBAT_FRAME_EVENTS = 1,
+    FBAT_FRAME_STAGED = 2, /* events of a fence: they count with the commit that follows */
+    FBAT_FRAME_COMMIT = 3  /* the fence's end; holds no event */
+};
+
 struct fbat_dump_entry {
     enum fbat_dump_what what;
     uint32_t event_count; /* of a frame */
     uint64_t segment_id;
-    uint64_t offset;           /* in the segment's file */
-    uint64_t bytes;            /* length there */
-    uint64_t first_sequence;   /* of a segment or frame */
-    uint64_t durable_sequence; /* of a frame: known durable when it was written */
-    uint32_t crc32c;           /* as stored; 0 for an event */
-    uint32_t reserved;
+    uint64_t offset;                /* in the segment's file */
+    uint64_t bytes;                 /* length there */
+    uint64_t first_sequence;        /* of a segment or frame */
+    uint64_t durable_sequence;      /* of a frame: known durable when it was written */
+    uint32_t crc32c;                /* as stored; 0 for an event */
+    uint32_t frame_type;            /* enum fbat_frame_type, of a frame; else 0 */
     const struct fbat_event *event; /* of an event record; else NULL. Valid during the call, not to be retained */
-    const char *detail;             /* a phrase: names of footer parts, what is broken; valid during the call */
+    const char *detail;             /* a phrase: footer parts, what is broken or void; valid during the call */
 };
 
 /* Calls visit for each entry of segment_id, or of all segments when it is 0. A non-zero answer stops, and is the

@@ -59,6 +59,11 @@ int fbat_sync(struct fbat_store *store, struct fbat_error *out_error) {
     return sequencer_sync(&store->sequencer, out_error);
 }
 
+int fbat_wait_durable(struct fbat_store *store, uint64_t sequence, uint32_t timeout_ms, struct fbat_error *out_error) {
+    FBAT_TRY(handle_check_writable(store, out_error));
+    return sequencer_wait_durable(&store->sequencer, sequence, timeout_ms, out_error);
+}
+
 /* ---- kinds ---- */
 
 int fbat_kind_define(struct fbat_store *store, uint16_t kind, struct fbat_slice name, struct fbat_error *out_error) {

@@ -27,13 +27,17 @@ void handle_adopt(struct fbat_store *store) {
     store->fork_generation = atomic_load_explicit(&fork_generation, memory_order_relaxed);
 }
 
+int handle_check_generation(unsigned generation, struct fbat_error *error) {
+    if (generation == atomic_load_explicit(&fork_generation, memory_order_relaxed))
+        return FBAT_OK;
+    return error_set(error, FBAT_ERR_FORKED,
+                     "the store was opened before fork(); open it anew in the child, for reading");
+}
+
 int handle_check(const struct fbat_store *store, struct fbat_error *error) {
     if (!store)
         return error_set(error, FBAT_ERR_ARGUMENT, "store is NULL");
-    if (store->fork_generation != atomic_load_explicit(&fork_generation, memory_order_relaxed))
-        return error_set(error, FBAT_ERR_FORKED,
-                         "the store was opened before fork(); open it anew in the child, for reading");
-    return FBAT_OK;
+    return handle_check_generation(store->fork_generation, error);
 }
 
 int handle_check_writable(const struct fbat_store *store, struct fbat_error *error) {

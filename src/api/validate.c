@@ -78,8 +78,8 @@ static int validate_choices(const struct fbat_config *config, const struct fbat_
     return FBAT_OK;
 }
 
-static int validate_event(const struct fbat_config *config, const struct fbat_new_event *event, size_t item,
-                          struct fbat_error *error) {
+int validate_event(const struct fbat_config *config, const struct fbat_new_event *event, size_t item,
+                   struct fbat_error *error) {
     if (event->struct_size != sizeof *event)
         return error_set(error, FBAT_ERR_ARGUMENT, "event.struct_size is %u, expected %zu: set it to sizeof event",
                          event->struct_size, sizeof *event);

@@ -11,6 +11,10 @@
 int validate_events(const struct fbat_config *config, const struct fbat_new_event *events, size_t count, bool is_batch,
                     struct fbat_error *error);
 
+/* The same for one event, which stands at place `item` of its batch. */
+int validate_event(const struct fbat_config *config, const struct fbat_new_event *event, size_t item,
+                   struct fbat_error *error);
+
 /* An entity or scope; `what` names it in the message. */
 int validate_name(struct fbat_slice name, const char *what, struct fbat_error *error);
 

@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "base/limits.h"
+#include "format/frame.h"
 #include "format/segment_header.h"
 
 static const uint8_t trailer_magic[8] = {'F', 'B', 'A', 'T', 'E', 'N', 'D', '2'};
@@ -30,6 +31,7 @@ static_assert(offsetof(struct footer_stream, first_row) == 8, "stream layout");
 static_assert(offsetof(struct footer_stream, last_row) == 12, "stream layout");
 static_assert(offsetof(struct footer_stream, event_count) == 16, "stream layout");
 static_assert(FOOTER_CRC_AT + 4 == FOOTER_TRAILER_BYTES, "the checksum is last");
+static_assert(FOOTER_SUPERSEDED_AT + 8 == FOOTER_ZERO_END_AT, "zero again behind it");
 
 static void put_part(const struct footer_part *part, uint8_t *to) {
     store_u32(to, part->type);
@@ -52,6 +54,7 @@ static void put_summary(const struct segment_summary *summary, uint8_t *to) {
     memcpy(to + FOOTER_ID_MADE_AT, summary->id_made.bytes, 16);
     memcpy(to + FOOTER_LAST_HASH_AT, summary->last_hash, 32);
     store_u64(to + FOOTER_SYSTEM_COUNT_AT, summary->system_event_count);
+    store_u64(to + FOOTER_SUPERSEDED_AT, summary->superseded_bytes);
 }
 
 void footer_encode(const struct footer *footer, uint8_t *to) {
@@ -85,6 +88,7 @@ static void get_summary(const uint8_t *from, struct segment_summary *out_summary
     memcpy(out_summary->id_made.bytes, from + FOOTER_ID_MADE_AT, 16);
     memcpy(out_summary->last_hash, from + FOOTER_LAST_HASH_AT, 32);
     out_summary->system_event_count = load_u64(from + FOOTER_SYSTEM_COUNT_AT);
+    out_summary->superseded_bytes = load_u64(from + FOOTER_SUPERSEDED_AT);
 }
 
 static void get_part(const uint8_t *from, struct footer_part *out_part) {
@@ -136,11 +140,11 @@ static bool counts_agree(const struct footer *footer) {
 }
 
 static const char *verify_parts(const uint8_t *file, uint32_t table_crc, const struct footer *footer) {
-    uint64_t expected = align_up(footer->summary.frames_end, FOOTER_ALIGNMENT);
+    uint64_t kept_end = footer->summary.frames_end + footer->summary.superseded_bytes;
+    uint64_t expected = align_up(kept_end, FOOTER_ALIGNMENT);
     if (crc32c(file + footer->table_offset, (size_t)footer->part_count * FOOTER_PART_BYTES, 0) != table_crc)
         return "the checksum of the part table is wrong";
-    if (expected > footer->table_offset ||
-        !bytes_are_zero(file + footer->summary.frames_end, (size_t)(expected - footer->summary.frames_end)))
+    if (expected > footer->table_offset || !bytes_are_zero(file + kept_end, (size_t)(expected - kept_end)))
         return "the padding after the frames is not zero";
     for (uint32_t index = 0; index < footer->part_count; index++) {
         const char *fault = verify_part(file, &footer->parts[index], expected, footer->table_offset);
@@ -157,6 +161,15 @@ bool footer_has_trailer(const uint8_t trailer[FOOTER_TRAILER_BYTES]) {
     return memcmp(trailer, trailer_magic, sizeof trailer_magic) == 0;
 }
 
+static bool offsets_are_in_range(const struct footer *footer, uint64_t file_bytes) {
+    const struct segment_summary *summary = &footer->summary;
+    return footer->part_count >= 1 && footer->part_count <= FOOTER_PARTS_MAX && footer->table_offset <= file_bytes &&
+           footer->table_offset + footer_tail_bytes(footer->part_count) == file_bytes &&
+           summary->frames_end >= SEGMENT_HEADER_BYTES && summary->frames_end <= footer->table_offset &&
+           summary->superseded_bytes <= footer->table_offset - summary->frames_end &&
+           summary->superseded_bytes % FRAME_ALIGNMENT == 0;
+}
+
 const char *footer_decode(const uint8_t *file, uint64_t file_bytes, struct footer *out_footer) {
     if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__ || file_bytes < SEGMENT_HEADER_BYTES + FOOTER_TRAILER_BYTES)
         return "no trailer";
@@ -164,7 +177,8 @@ const char *footer_decode(const uint8_t *file, uint64_t file_bytes, struct foote
     if (!footer_has_trailer(trailer))
         return "no trailer";
     if (load_u32(trailer + FOOTER_CRC_AT) != crc32c(trailer, FOOTER_CRC_AT, 0) ||
-        !bytes_are_zero(trailer + FOOTER_ZERO_AT, FOOTER_CRC_AT - FOOTER_ZERO_AT))
+        !bytes_are_zero(trailer + FOOTER_ZERO_AT, FOOTER_SUPERSEDED_AT - FOOTER_ZERO_AT) ||
+        !bytes_are_zero(trailer + FOOTER_ZERO_END_AT, FOOTER_CRC_AT - FOOTER_ZERO_END_AT))
         return "the checksum of the trailer is wrong";
     struct footer footer = {
         .segment_id = load_u64(trailer + FOOTER_SEGMENT_ID_AT),
@@ -176,9 +190,7 @@ const char *footer_decode(const uint8_t *file, uint64_t file_bytes, struct foote
     get_summary(trailer, &footer.summary);
     if (load_u32(trailer + FOOTER_VERSION_AT) != FBAT_DISK_VERSION)
         return "the footer is of another version";
-    if (footer.part_count < 1 || footer.part_count > FOOTER_PARTS_MAX || footer.table_offset > file_bytes ||
-        footer.table_offset + footer_tail_bytes(footer.part_count) != file_bytes ||
-        footer.summary.frames_end < SEGMENT_HEADER_BYTES || footer.summary.frames_end > footer.table_offset)
+    if (!offsets_are_in_range(&footer, file_bytes))
         return "the trailer's offsets are out of range";
     for (uint32_t index = 0; index < footer.part_count; index++)
         get_part(file + footer.table_offset + (uint64_t)index * FOOTER_PART_BYTES, &footer.parts[index]);

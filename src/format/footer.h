@@ -3,7 +3,10 @@
  * The footer of a sealed segment: its own index, in the layout used in memory, so that opening maps it and copies
  * nothing. It is derived from the frames and can be made again from them.
  *
- *     frames | zeros to 64 | part | part | ... | part table | trailer | end of file
+ *     frames | superseded bytes | zeros to 64 | part | part | ... | part table | trailer | end of file
+ *
+ * Superseded bytes are what the next segment has taken over after a failed sync: nothing of the log any more, but readers
+ * that opened the segment before may still look there, so sealing leaves them as they are. Usually there are none.
  *
  * Each part starts at a multiple of 64 and is padded with zeros to the next; its checksum covers the padding. Part
  * table: for each part 32 bytes:
@@ -38,11 +41,13 @@
  *        184     8  system event count   events of category 0
  *        192     8  part table offset
  *        200     4  CRC-32C              of the part table
- *        204    48  zero
+ *        204     4  zero
+ *        208     8  superseded bytes     behind frames end; a multiple of 8
+ *        216    36  zero
  *        252     4  CRC-32C              of bytes 0 to 251
  *
- * A footer is valid if and only if the trailer's magic, checksum and identity are right, the parts lie between frames
- * end and the part table, each part's checksum is right, and the counts agree. An invalid footer is ignored and made
+ * A footer is valid if and only if the trailer's magic, checksum and identity are right, the parts lie between the
+ * superseded bytes and the part table, each part's checksum is right, and the counts agree. An invalid footer is ignored and made
  * again from the frames.
  *
  * Row: one for each event, in sequence order, 64 bytes. Row numbers in links are counted from 1; 0 means none.
@@ -142,12 +147,15 @@ enum {
     FOOTER_TABLE_OFFSET_AT = 192,
     FOOTER_TABLE_CRC_AT = 200,
     FOOTER_ZERO_AT = 204,
+    FOOTER_SUPERSEDED_AT = 208,
+    FOOTER_ZERO_END_AT = 216,
     FOOTER_CRC_AT = 252,
 };
 
 /* What is known of a segment as a whole: in the trailer of a sealed one, in memory of the active one. */
 struct segment_summary {
     uint64_t frames_end;
+    uint64_t superseded_bytes; /* behind frames end, kept; the parts follow */
     uint64_t event_count;
     uint64_t stream_count;
     uint64_t system_event_count;

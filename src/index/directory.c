@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Lists of segments, and finding one event in them. Each search goes through the segments from the newest, skipping
- * those whose ranges cannot hold it.
+ * those whose ranges cannot hold it. A search by id asks a run instead of the segments it covers.
+ *
+ * Failure: only a change can fail, for want of memory, and leaves the current list. A damaged run is passed over.
+ *
+ * Thread rule and invariants stand in the header.
  */
 #include "index/directory.h"
 
@@ -25,6 +29,7 @@ bool directory_init(struct directory *directory) {
     directory->current = allocate_list(0);
     if (!directory->current)
         return false;
+    pthread_mutex_init(&directory->change_lock, NULL);
     pthread_mutex_init(&directory->lock, NULL);
     atomic_init(&directory->visible, 0);
     return true;
@@ -36,6 +41,7 @@ void directory_deinit(struct directory *directory) {
     segment_list_release(directory->current);
     directory->current = NULL;
     pthread_mutex_destroy(&directory->lock);
+    pthread_mutex_destroy(&directory->change_lock);
 }
 
 struct segment_list *directory_acquire(struct directory *directory) {
@@ -51,6 +57,7 @@ void segment_list_release(struct segment_list *list) {
         return;
     for (uint32_t at = 0; at < list->count; at++)
         segment_index_release(list->indexes[at]);
+    id_run_set_release(list->runs);
     memory_free(list);
 }
 
@@ -62,65 +69,168 @@ static void set_current(struct directory *directory, struct segment_list *list) 
     segment_list_release(old);
 }
 
-/* A copy of the current list with room for `more` behind, each index counted once more. */
+/* A copy of the current list with room for `more` behind, each index counted once more. The change lock is held. */
 static struct segment_list *copy_current(const struct directory *directory, uint32_t more) {
     const struct segment_list *old = directory->current;
     struct segment_list *list = allocate_list(old->count + more);
-    for (uint32_t at = 0; list && at < old->count; at++) {
+    if (!list)
+        return NULL;
+    for (uint32_t at = 0; at < old->count; at++) {
         list->indexes[at] = old->indexes[at];
         segment_index_retain(list->indexes[at]);
     }
+    list->runs = old->runs;
+    id_run_set_retain(list->runs);
     return list;
 }
 
 int directory_append(struct directory *directory, struct segment_index *index, struct fbat_error *error) {
+    pthread_mutex_lock(&directory->change_lock);
     struct segment_list *list = copy_current(directory, 1);
-    if (!list)
-        return error_set_no_memory(error);
-    list->indexes[list->count - 1] = index;
-    set_current(directory, list);
-    return FBAT_OK;
+    if (list) {
+        list->indexes[list->count - 1] = index;
+        set_current(directory, list);
+    }
+    pthread_mutex_unlock(&directory->change_lock);
+    return list ? FBAT_OK : error_set_no_memory(error);
 }
 
-int directory_replace(struct directory *directory, struct segment_index *index, struct fbat_error *error) {
-    struct segment_list *list = copy_current(directory, 0);
-    if (!list)
-        return error_set_no_memory(error);
+static void replace_in(struct segment_list *list, struct segment_index *index) {
     uint32_t at = 0;
     while (at < list->count && list->indexes[at]->segment->header.segment_id != index->segment->header.segment_id)
         at++;
     FBAT_ASSERT(at < list->count);
     segment_index_release(list->indexes[at]);
     list->indexes[at] = index;
-    set_current(directory, list);
-    return FBAT_OK;
+}
+
+int directory_replace(struct directory *directory, struct segment_index *index, struct fbat_error *error) {
+    pthread_mutex_lock(&directory->change_lock);
+    struct segment_list *list = copy_current(directory, 0);
+    if (list) {
+        replace_in(list, index);
+        set_current(directory, list);
+    }
+    pthread_mutex_unlock(&directory->change_lock);
+    return list ? FBAT_OK : error_set_no_memory(error);
+}
+
+int directory_take_over(struct directory *directory, struct segment_index *limited, struct segment_index *next,
+                        struct fbat_error *error) {
+    pthread_mutex_lock(&directory->change_lock);
+    struct segment_list *list = copy_current(directory, 1);
+    if (list) {
+        list->indexes[list->count - 1] = next;
+        list->count--;
+        replace_in(list, limited);
+        list->count++;
+        set_current(directory, list);
+    }
+    pthread_mutex_unlock(&directory->change_lock);
+    return list ? FBAT_OK : error_set_no_memory(error);
+}
+
+/* I2. Segment ids go up without a gap, so the one that a run names is found by counting. */
+static void check_cover(const struct segment_list *list, const struct id_run_set *runs) {
+    uint64_t covered = 0;
+    for (uint32_t at = 0; runs && at < runs->count; at++) {
+        const struct id_run_header *header = &runs->runs[at]->header;
+        FBAT_ASSERT(list->count > 0 && header->range.first > covered);
+        covered = header->range.last;
+        uint64_t first = list->indexes[0]->segment->header.segment_id;
+        FBAT_ASSERT(header->range.first >= first && covered - first < list->count);
+        FBAT_ASSERT(list->indexes[covered - first]->segment->header.segment_id == covered);
+    }
+}
+
+int directory_set_runs(struct directory *directory, struct id_run_set *runs, struct fbat_error *error) {
+    pthread_mutex_lock(&directory->change_lock);
+    struct segment_list *list = copy_current(directory, 0);
+    if (list) {
+        check_cover(list, runs);
+        id_run_set_release(list->runs);
+        list->runs = runs;
+        set_current(directory, list);
+    }
+    pthread_mutex_unlock(&directory->change_lock);
+    return list ? FBAT_OK : error_set_no_memory(error);
 }
 
 uint32_t directory_row_limit(const struct segment_index *index, uint64_t visible) {
     return segment_index_rows_to_sequence(index, segment_index_row_count(index), visible);
 }
 
+static bool in_id_range(const struct fbat_id *id, const struct fbat_id *least, const struct fbat_id *greatest) {
+    return memcmp(id, least, sizeof *id) >= 0 && memcmp(id, greatest, sizeof *id) <= 0;
+}
+
 static bool may_hold_id(const struct segment_index *index, const struct fbat_id *id) {
     /* Only a sealed segment's range is fixed. */
-    return !index->sealed ||
-           (memcmp(id, &index->summary.id_min, sizeof *id) >= 0 && memcmp(id, &index->summary.id_max, sizeof *id) <= 0);
+    return !index->sealed || in_id_range(id, &index->summary.id_min, &index->summary.id_max);
+}
+
+struct id_search {
+    const struct fbat_id *id;
+    uint64_t id_hash;
+    struct segment_index *index; /* where it was found */
+    uint32_t position;
+};
+
+/* Asks the segments of [from, to), newest first. */
+static bool search_segments(const struct segment_list *list, uint32_t from, uint32_t to, struct id_search *search) {
+    for (uint32_t at = to; at-- > from;) {
+        struct segment_index *index = list->indexes[at];
+        if (!may_hold_id(index, search->id))
+            continue;
+        uint32_t count = segment_index_row_count(index);
+        if (segment_index_find_id(index, count, search->id_hash, search->id, &search->position)) {
+            search->index = index;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Asks the segments of [from, to), which the run covers. */
+static bool search_run(const struct segment_list *list, struct id_run *run, uint32_t from, uint32_t to,
+                       struct id_search *search) {
+    struct id_run_probe probe;
+    uint64_t segment_id;
+    if (!in_id_range(search->id, &run->id_min, &run->id_max))
+        return false;
+    if (!id_run_first(run, search->id_hash, &probe))
+        return search_segments(list, from, to, search);
+    while (id_run_next(&probe, &segment_id)) {
+        uint32_t at = from + (uint32_t)(segment_id - run->header.range.first);
+        if (at < to && search_segments(list, at, at + 1, search))
+            return true;
+    }
+    return false;
+}
+
+static bool search_list(const struct segment_list *list, struct id_search *search) {
+    uint32_t to = list->count;
+    for (uint32_t at = list->runs ? list->runs->count : 0; at-- > 0;) {
+        struct id_run *run = list->runs->runs[at];
+        uint64_t first_id = list->indexes[0]->segment->header.segment_id;
+        uint32_t from = (uint32_t)(run->header.range.first - first_id);
+        uint32_t behind = (uint32_t)(run->header.range.last - first_id) + 1;
+        if (search_segments(list, behind, to, search) || search_run(list, run, from, behind, search))
+            return true;
+        to = from;
+    }
+    return search_segments(list, 0, to, search);
 }
 
 bool segment_list_find_id(const struct segment_list *list, uint64_t visible, const struct fbat_id *id, uint64_t id_hash,
                           struct segment_index **out_index, uint32_t *out_position) {
-    for (uint32_t at = list->count; at-- > 0;) {
-        struct segment_index *index = list->indexes[at];
-        if (!may_hold_id(index, id))
-            continue;
-        uint32_t count = segment_index_row_count(index), position;
-        /* An id stands once, so what is found beyond `visible` cannot be anywhere else. */
-        if (segment_index_find_id(index, count, id_hash, id, &position)) {
-            *out_index = index;
-            *out_position = position;
-            return segment_index_row(index, position)->sequence <= visible;
-        }
-    }
-    return false;
+    struct id_search search = {.id = id, .id_hash = id_hash};
+    if (!search_list(list, &search))
+        return false;
+    *out_index = search.index;
+    *out_position = search.position;
+    /* An id stands once, so what is found beyond `visible` cannot be anywhere else. */
+    return segment_index_row(search.index, search.position)->sequence <= visible;
 }
 
 bool segment_list_find_sequence(const struct segment_list *list, uint64_t visible, uint64_t sequence,

@@ -2,14 +2,16 @@
 /*
  * The directory of all segments: which there are, in order, and what readers may see of them.
  *
- * Readers work on a list: an immutable, counted array of segment indexes. The writer replaces the current list by a
- * new one when a segment is added or sealed; a reader keeps the list it started with, and with it every mapping it
- * may still look at. `visible` is the sequence readers may see up to; it is stored after the rows were published.
+ * Readers work on a list: an immutable, counted array of segment indexes, and the id runs that cover some of them. The
+ * current list is replaced by a new one when a segment is added or sealed, or a run is made; a reader keeps the list it
+ * started with, and with it every mapping it may still look at. `visible` is the sequence readers may see up to; it is
+ * stored after the rows were published.
  *
- * Thread rule: list_acquire, list_release and visible from any thread; changes under the sequencer's (or the
- * follower's) lock.
+ * Thread rule: everything from any thread. Segments are added and replaced under the sequencer's (or the follower's)
+ * lock, runs by whoever maintains them; change_lock keeps the two from losing each other's changes.
  *
  * I1: segments in a list are in the order of their ids and sequences; only the last may be unsealed for long.
+ * I2: the runs of a list cover sealed segments of the list.
  */
 #ifndef FBAT_INDEX_DIRECTORY_H
 #define FBAT_INDEX_DIRECTORY_H
@@ -21,15 +23,18 @@
 
 #include <fbat/fbat.h>
 
+#include "index/id_runs.h"
 #include "index/segment_index.h"
 
 struct segment_list {
     atomic_uint references;
     uint32_t count;
+    struct id_run_set *runs;         /* counted; NULL = none */
     struct segment_index *indexes[]; /* each counted */
 };
 
 struct directory {
+    pthread_mutex_t change_lock;  /* held while a new list is made of the current one; taken before `lock` */
     pthread_mutex_t lock;         /* guards `current` */
     struct segment_list *current; /* never NULL after init */
     _Atomic uint64_t visible;
@@ -48,6 +53,15 @@ int directory_append(struct directory *directory, struct segment_index *index, s
 /* Puts `index` in the place of the one with the same segment id; likewise. */
 int directory_replace(struct directory *directory, struct segment_index *index, struct fbat_error *error);
 
+/* Puts `limited` in the place of the last index and `next` behind it, in one step: the log goes on in `next` from a sequence
+ * that the last one had reached already. Takes over both references, on success only. */
+int directory_take_over(struct directory *directory, struct segment_index *limited, struct segment_index *next,
+                        struct fbat_error *error);
+
+/* Makes these the runs, which cover sealed segments of the current list. The directory takes over the caller's
+ * reference, on success only. NULL: none. */
+int directory_set_runs(struct directory *directory, struct id_run_set *runs, struct fbat_error *error);
+
 static inline uint64_t directory_visible(const struct directory *directory) {
     return atomic_load_explicit(&directory->visible, memory_order_acquire);
 }
@@ -58,7 +72,8 @@ static inline void directory_set_visible(struct directory *directory, uint64_t s
 /* The number of rows of the index that are visible up to a sequence. */
 uint32_t directory_row_limit(const struct segment_index *index, uint64_t visible);
 
-/* The place of the event with this id, newest segments first; false if there is none up to visible. */
+/* The place of the event with this id, newest segments first; false if there is none up to visible. Segments that a run
+ * covers are asked only when the run names them. */
 bool segment_list_find_id(const struct segment_list *list, uint64_t visible, const struct fbat_id *id, uint64_t id_hash,
                           struct segment_index **out_index, uint32_t *out_position);
 

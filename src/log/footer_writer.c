@@ -109,7 +109,7 @@ static void put_tail(struct footer_writer *writer, const struct segment_summary 
 int footer_writer_finish(struct footer_writer *writer, const struct segment_summary *summary,
                          struct fbat_error *error) {
     struct segment *segment = writer->segment;
-    FBAT_ASSERT(summary->frames_end == segment->end);
+    FBAT_ASSERT(summary->frames_end + summary->superseded_bytes == segment->end);
     put_tail(writer, summary);
     if (writer->status == FBAT_OK) {
         int os_errno = segment->os->methods->file_truncate(segment->os, segment->file, writer->part_end);

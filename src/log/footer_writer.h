@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing a footer behind a segment's frames, part by part, and cutting the file to its end.
+ * Writing a footer behind a segment's frames, part by part, and cutting the file to its end. Where superseded bytes are to
+ * be kept (format/footer.h), the caller sets segment->end behind them and summary->superseded_bytes to their number.
  *
  *     footer_writer_init, then for each part: footer_writer_begin, any number of footer_writer_data, footer_writer_end;
  *     then footer_writer_finish, and footer_writer_deinit in any case.
@@ -33,7 +34,7 @@ void footer_writer_data(struct footer_writer *writer, const void *data, size_t s
 void footer_writer_end(struct footer_writer *writer);
 
 /* Writes part table and trailer, cuts the file and makes it durable. On failure the segment stays unsealed, cut to its
- * frames again as far as possible, and no frame is touched. */
+ * end again as far as possible, and no frame is touched. */
 int footer_writer_finish(struct footer_writer *writer, const struct segment_summary *summary, struct fbat_error *error);
 void footer_writer_deinit(struct footer_writer *writer);
 

@@ -61,18 +61,25 @@ static struct segment *allocate_segment(struct os *os, const char *dir, enum seg
         segment->os = os;
         segment->dir = dir;
         segment->access = access;
+        pthread_mutex_init(&segment->sync_lock, NULL);
     }
     return segment;
 }
 
-static int fail_os(const struct segment *segment, int os_errno, const char *action, struct fbat_error *error) {
+/* Names the segment, but no place in it: appends may be moving its end meanwhile. */
+static int fail_whole(const struct segment *segment, int os_errno, const char *action, struct fbat_error *error) {
     char path[LIMIT_PATH_BYTES];
     segment_path(segment->dir, segment->header.segment_id, path);
     int status = error_set_os(error, os_errno, action, path);
-    if (error) {
+    if (error)
         error->segment_id = segment->header.segment_id;
+    return status;
+}
+
+static int fail_os(const struct segment *segment, int os_errno, const char *action, struct fbat_error *error) {
+    int status = fail_whole(segment, os_errno, action, error);
+    if (error)
         error->offset = segment->end;
-    }
     return status;
 }
 
@@ -114,17 +121,16 @@ static int map_segment(struct segment *segment, uint64_t bytes, bool writable, s
     return FBAT_OK;
 }
 
-/* Header and name durable before any frame: a later frame proves that the header was whole (I3). */
+static int sync_dir(struct segment *segment, struct fbat_error *error) {
+    int os_errno = segment->os->methods->dir_sync(segment->os, segment->dir);
+    return os_errno ? error_set_os(error, os_errno, "sync the directory", segment->dir) : FBAT_OK;
+}
+
 static int write_header(struct segment *segment, struct fbat_error *error) {
     uint8_t bytes[SEGMENT_HEADER_BYTES];
     segment_header_encode(&segment->header, bytes);
-    const struct os_methods *methods = segment->os->methods;
-    int os_errno = methods->file_write_at(segment->os, segment->file, bytes, sizeof bytes, 0);
-    if (os_errno)
-        return fail_os(segment, os_errno, "write the header of", error);
-    FBAT_TRY(segment_sync(segment, OS_SYNC_ALL, error));
-    os_errno = methods->dir_sync(segment->os, segment->dir);
-    return os_errno ? error_set_os(error, os_errno, "sync the directory", segment->dir) : FBAT_OK;
+    int os_errno = segment->os->methods->file_write_at(segment->os, segment->file, bytes, sizeof bytes, 0);
+    return os_errno ? fail_os(segment, os_errno, "write the header of", error) : FBAT_OK;
 }
 
 static int prepare_new(struct segment *segment, struct fbat_error *error) {
@@ -134,18 +140,42 @@ static int prepare_new(struct segment *segment, struct fbat_error *error) {
     return write_header(segment, error);
 }
 
-int segment_create(struct os *os, const char *dir, const struct segment_header *header, struct segment **out_segment,
-                   struct fbat_error *error) {
+/* Header and name durable before any frame: a later frame proves that the header was whole (I3). */
+static int prepare_durably(struct segment *segment, struct fbat_error *error) {
+    FBAT_TRY(prepare_new(segment, error));
+    FBAT_TRY(segment_sync(segment, OS_SYNC_ALL, error));
+    return sync_dir(segment, error);
+}
+
+static void aside_path(const char *dir, uint64_t segment_id, char *out_path) {
+    segment_path(dir, segment_id, out_path);
+    memcpy(out_path + strlen(out_path), SEGMENT_ASIDE_SUFFIX, sizeof SEGMENT_ASIDE_SUFFIX);
+}
+
+/* A file of this name can only be left from a creation that failed before: it holds nothing that counts. A new one takes
+ * its place, not the old one emptied: nothing that a failed sync left behind belongs to it. */
+static int open_new(struct segment *segment, const char *path, struct fbat_error *error) {
+    const struct os_methods *methods = segment->os->methods;
+    int os_errno = methods->file_open(segment->os, path, OS_OPEN_CREATE_NEW, &segment->file);
+    if (os_errno == EEXIST) {
+        os_errno = methods->path_remove(segment->os, path);
+        if (!os_errno)
+            os_errno = methods->file_open(segment->os, path, OS_OPEN_CREATE_NEW, &segment->file);
+    }
+    return os_errno ? fail_os(segment, os_errno, "create", error) : FBAT_OK;
+}
+
+static int create_at(struct os *os, const char *dir, const char *path, const struct segment_header *header,
+                     int (*prepare)(struct segment *segment, struct fbat_error *error), struct segment **out_segment,
+                     struct fbat_error *error) {
     struct segment *segment = allocate_segment(os, dir, SEGMENT_WRITE);
     if (!segment)
         return error_set_no_memory(error);
     segment->header = *header;
     segment->salt = segment_header_salt(header);
-    char path[LIMIT_PATH_BYTES];
-    segment_path(dir, header->segment_id, path);
-    /* A file of this name can only be left from a creation that failed before: it holds no frame. */
-    int os_errno = os->methods->file_open(os, path, OS_OPEN_TRUNCATE, &segment->file);
-    int status = os_errno ? fail_os(segment, os_errno, "create", error) : prepare_new(segment, error);
+    int status = open_new(segment, path, error);
+    if (status == FBAT_OK)
+        status = prepare(segment, error);
     if (status < 0) {
         bool created = segment->file != NULL;
         segment_close(segment);
@@ -155,6 +185,34 @@ int segment_create(struct os *os, const char *dir, const struct segment_header *
     }
     *out_segment = segment;
     return FBAT_OK;
+}
+
+int segment_create(struct os *os, const char *dir, const struct segment_header *header, struct segment **out_segment,
+                   struct fbat_error *error) {
+    char path[LIMIT_PATH_BYTES];
+    segment_path(dir, header->segment_id, path);
+    return create_at(os, dir, path, header, prepare_durably, out_segment, error);
+}
+
+int segment_create_aside(struct os *os, const char *dir, const struct segment_header *header,
+                         struct segment **out_segment, struct fbat_error *error) {
+    char path[LIMIT_PATH_BYTES + sizeof SEGMENT_ASIDE_SUFFIX];
+    aside_path(dir, header->segment_id, path);
+    return create_at(os, dir, path, header, prepare_new, out_segment, error);
+}
+
+int segment_install(struct segment *segment, struct fbat_error *error) {
+    char from[LIMIT_PATH_BYTES + sizeof SEGMENT_ASIDE_SUFFIX], to[LIMIT_PATH_BYTES];
+    aside_path(segment->dir, segment->header.segment_id, from);
+    segment_path(segment->dir, segment->header.segment_id, to);
+    int os_errno = segment->os->methods->path_rename(segment->os, from, to);
+    return os_errno ? fail_os(segment, os_errno, "give its name to", error) : sync_dir(segment, error);
+}
+
+void segment_remove_aside(const struct segment *segment) {
+    char path[LIMIT_PATH_BYTES + sizeof SEGMENT_ASIDE_SUFFIX];
+    aside_path(segment->dir, segment->header.segment_id, path);
+    (void)segment->os->methods->path_remove(segment->os, path);
 }
 
 static int read_header(struct segment *segment, const struct fbat_id *store_id, struct fbat_error *error) {
@@ -315,16 +373,20 @@ void segment_settle(struct segment *segment, uint64_t end) {
 
 int segment_sync(struct segment *segment, enum os_sync_mode mode, struct fbat_error *error) {
     if (segment->sync_failed)
-        return fail_os(segment, EIO, "sync (it failed before)", error);
+        return fail_whole(segment, EIO, "sync (it failed before)", error);
     int os_errno = segment->os->methods->file_sync(segment->os, segment->file, mode);
     if (!os_errno)
         return FBAT_OK;
     segment->sync_failed = true;
     /* Whatever the reason, want of space included: what reached the disk is unknown, and no retry will tell. */
-    (void)fail_os(segment, os_errno, "sync", error);
+    (void)fail_whole(segment, os_errno, "sync", error);
     if (error)
         error->status = FBAT_ERR_IO;
     return FBAT_ERR_IO;
+}
+
+void segment_distrust(struct segment *segment) {
+    segment->sync_failed = true;
 }
 
 int segment_trim(struct segment *segment, struct fbat_error *error) {
@@ -353,6 +415,7 @@ void segment_close(struct segment *segment) {
     segment_forget_file(segment);
     if (segment->map)
         segment->os->methods->file_unmap(segment->os, segment->map, segment->map_bytes);
+    pthread_mutex_destroy(&segment->sync_lock);
     memory_free(segment->scratch);
     memory_free(segment);
 }

@@ -9,6 +9,7 @@
 #ifndef FBAT_LOG_SEGMENT_H
 #define FBAT_LOG_SEGMENT_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,19 +34,22 @@ struct segment {
     uint32_t salt;
     uint8_t *map; /* read-only, or shared and writable while we append */
     uint64_t map_bytes;
-    uint64_t file_bytes;    /* the file's size as last seen or set */
-    uint64_t end;           /* offset after the last frame; the sequencer's */
-    uint64_t populated_end; /* pages before this were made present for writing */
-    uint64_t settled_end;   /* pages before this were settled for a sync; guarded by who syncs */
-    bool reserved;          /* blocks up to file_bytes are reserved: stores cannot fail */
-    bool sync_failed;       /* never synced again */
-    uint8_t *scratch;       /* frames that are written by pwrite are built here */
+    uint64_t file_bytes;       /* the file's size as last seen or set */
+    uint64_t end;              /* offset after the last frame; the sequencer's */
+    uint64_t populated_end;    /* pages before this were made present for writing */
+    pthread_mutex_t sync_lock; /* who syncs, or seals, holds it */
+    uint64_t settled_end;      /* pages before this were settled for a sync; sync_lock */
+    bool reserved;             /* blocks up to file_bytes are reserved: stores cannot fail */
+    bool sync_failed;          /* never synced again */
+    uint8_t *scratch;          /* frames that are written by pwrite are built here */
     uint64_t scratch_bytes;
     bool frame_in_scratch; /* between begin_frame and end_frame */
 };
 
 /* "DIR/000017.fbat" into out_path of LIMIT_PATH_BYTES. */
 void segment_path(const char *dir, uint64_t segment_id, char *out_path);
+
+#define SEGMENT_ASIDE_SUFFIX ".new"
 
 /* The id in a segment's file name, 0 when the name is no segment's. */
 uint64_t segment_id_of_name(const char *name);
@@ -54,6 +58,17 @@ uint64_t segment_id_of_name(const char *name);
  * that frames may reach. On failure nothing is left behind, as far as the system allows. */
 int segment_create(struct os *os, const char *dir, const struct segment_header *header, struct segment **out_segment,
                    struct fbat_error *error);
+
+/* The same under another name, "DIR/000017.fbat.new", and not durable: frames are written behind the header, and then
+ * segment_install makes it appear as a whole. */
+int segment_create_aside(struct os *os, const char *dir, const struct segment_header *header,
+                         struct segment **out_segment, struct fbat_error *error);
+
+/* Gives a segment that was created aside, and synced, its name, durably. */
+int segment_install(struct segment *segment, struct fbat_error *error);
+
+/* Removes the file of a segment that was created aside, as far as the system allows. */
+void segment_remove_aside(const struct segment *segment);
 
 /* Opens and maps an existing segment, for reading. A header that is not valid is not an error here: see header_state.
  * The file stays open until segment_forget_file. */
@@ -88,6 +103,9 @@ void segment_settle(struct segment *segment, uint64_t end);
 
 /* Makes all that was written durable. A second call after a failure answers the failure without a sync. */
 int segment_sync(struct segment *segment, enum os_sync_mode mode, struct fbat_error *error);
+
+/* From here on the segment counts as one whose sync failed. */
+void segment_distrust(struct segment *segment);
 
 /* Cuts the file to its last frame and makes it durable. */
 int segment_trim(struct segment *segment, struct fbat_error *error);

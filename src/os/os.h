@@ -94,6 +94,12 @@ struct os_methods {
 
     int64_t (*process_id)(struct os *os);
 
+    /* A descriptor for poll() and its kind, which is readable from the first event_signal on. EMFILE, ENFILE: none is
+     * left; EOPNOTSUPP: this os has none. */
+    int (*event_create)(struct os *os, int *out_fd);
+    void (*event_signal)(struct os *os, int fd);
+    void (*event_close)(struct os *os, int fd);
+
     /* Starts a thread; stack_size 0 is the system's. EOPNOTSUPP: this os has none, and the caller does the work
      * inline. thread_join waits for it. */
     int (*thread_start)(struct os *os, uint64_t stack_size, void (*main)(void *user), void *user, void **out_thread);

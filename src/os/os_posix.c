@@ -25,6 +25,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -465,6 +466,25 @@ static int start_with_stack(struct posix_thread *thread, uint64_t stack_size) {
     return error;
 }
 
+static int posix_event_create(struct os *os, int *out_fd) {
+    (void)os;
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0)
+        return errno;
+    *out_fd = fd;
+    return 0;
+}
+
+static void posix_event_signal(struct os *os, int fd) {
+    (void)os;
+    (void)eventfd_write(fd, 1); /* fails only where it is readable already */
+}
+
+static void posix_event_close(struct os *os, int fd) {
+    (void)os;
+    close(fd);
+}
+
 static int posix_thread_start(struct os *os, uint64_t stack_size, void (*main)(void *user), void *user,
                               void **out_thread) {
     (void)os;
@@ -518,6 +538,9 @@ struct os *os_posix(void) {
         .monotonic_us = posix_monotonic_us,
         .random = posix_random,
         .process_id = posix_process_id,
+        .event_create = posix_event_create,
+        .event_signal = posix_event_signal,
+        .event_close = posix_event_close,
         .thread_start = posix_thread_start,
         .thread_join = posix_thread_join,
     };

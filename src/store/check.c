@@ -2,10 +2,13 @@
 /*
  * Verifying a store from its bytes alone.
  *
- * For each segment: header; frames one after the other (checksum, sequence); records (format, revision, chain, hash,
- * time, id); what stands behind the frames; and the footer against an index built from the frames. Behind a damaged
- * place the walk goes on at the next intact frame, and what is missing is reported once: after a gap, a stream's next
- * event is taken as it is, as long as its revision goes up.
+ * For each segment: header; frames one after the other (checksum, sequence; fences with their commit, see log/walk.h);
+ * records (format, revision, chain, hash, time, id); what stands behind the frames; and the footer against an index built
+ * from the frames. Behind a damaged place the walk goes on at the next intact frame, and what is missing is reported once:
+ * after a gap, a stream's next event is taken as it is, as long as its revision goes up.
+ *
+ * What does not belong to the log is no finding: the frames of a fence that was cancelled, and whatever a segment holds
+ * behind the first sequence of the next one, which has taken over.
  *
  * Memory: one stream head per stream, and the index of one segment, plus the mapped footers of the ones before.
  *
@@ -25,6 +28,7 @@
 #include "base/memory.h"
 #include "index/streams.h"
 #include "log/scan.h"
+#include "log/walk.h"
 #include "store/store.h"
 
 struct check_run {
@@ -40,7 +44,7 @@ struct check_run {
     uint64_t bytes_total;
     struct streams streams;
     uint64_t gap_epoch; /* grows with each gap; a head's draft_epoch says up to which one its place is known */
-    uint64_t expected;  /* next sequence */
+    uint64_t expected;  /* next sequence, as the walk says */
     int64_t last_recorded_us;
     uint8_t last_hash[SHA256_BYTES];
     struct fbat_id id_made; /* by the store, up to the segment under way */
@@ -50,6 +54,10 @@ struct check_run {
     /* of the segment under way */
     struct segment *segment;
     struct segment_index *index;
+    struct scan scan;
+    struct walk walk;
+    uint64_t probed_start; /* where the commit of the staged frames last looked ahead at says they begin; 0 = nowhere */
+    uint64_t probed_end;   /* offset behind those frames */
     bool is_last;
     uint64_t superseded_from; /* the next segment's first sequence: frames from there on count there, not here */
 };
@@ -155,21 +163,11 @@ static int check_event(struct check_run *run, const uint8_t *at, const struct re
 
 /* ---- one frame ---- */
 
-/* The frame's sequence against the one expected: false when the frame must not be taken. */
-static bool check_order(struct check_run *run, const struct frame *frame, uint64_t offset) {
-    if (frame->first_sequence < run->expected) {
-        report_place(run, FBAT_FINDING_SEQUENCE, true, offset, frame->first_sequence,
-                     "a frame is repeated or out of order: sequence %" PRIu64 " where %" PRIu64 " was expected",
-                     frame->first_sequence, run->expected);
-        return false;
-    }
-    if (frame->first_sequence > run->expected) {
-        report_place(run, FBAT_FINDING_SEQUENCE, true, offset, run->expected,
-                     "sequences %" PRIu64 " to %" PRIu64 " are missing", run->expected, frame->first_sequence - 1);
-        run->expected = frame->first_sequence;
-        run->gap_epoch++;
-    }
-    return true;
+/* What should stand between the sequence expected and this one is lost. */
+static void skip_to(struct check_run *run, uint64_t sequence) {
+    run->expected = sequence;
+    run->gap_epoch++;
+    walk_init(&run->walk, run->walk.end, sequence, run->superseded_from);
 }
 
 static int check_records(struct check_run *run, const struct frame *frame, const uint8_t *bytes, uint64_t offset,
@@ -197,23 +195,121 @@ static int check_records(struct check_run *run, const struct frame *frame, const
     return FBAT_OK;
 }
 
-static int check_frame(struct check_run *run, const struct frame *frame, const uint8_t *bytes, uint64_t offset,
+/* A walk_visit_fn: a frame whose events belong to the log. */
+static int check_frame(void *user, const struct frame *frame, const uint8_t *bytes, uint64_t offset,
                        struct fbat_error *error) {
+    struct check_run *run = user;
     run->report.frames++;
-    if (!check_order(run, frame, offset))
-        return FBAT_OK;
     FBAT_TRY(check_records(run, frame, bytes, offset, error));
-    run->expected = frame->first_sequence + frame->event_count;
     if ((run->report.frames & 1023) == 0)
         report_progress(run, offset);
+    return FBAT_OK;
+}
+
+/* True when the staged frames that begin here are a whole fence, committed: then events are missing before it. Else they are
+ * what is left of one, or of a fence that was cancelled. */
+static int probe_fence(struct check_run *run, const struct frame *frame, bool *out_committed,
+                       struct fbat_error *error) {
+    struct walk probe;
+    struct scan *scan = &run->scan;
+    struct frame next = *frame;
+    uint64_t place = scan->offset;
+    enum frame_state state = FRAME_VALID;
+    enum walk_step step = WALK_STAGED;
+    int status = FBAT_OK;
+    walk_init(&probe, place, frame->first_sequence, run->superseded_from);
+    while (status == FBAT_OK && state == FRAME_VALID &&
+           (step = walk_take(&probe, &next, scan->offset)) == WALK_STAGED) {
+        const uint8_t *bytes = NULL;
+        scan->offset += next.frame_bytes;
+        status = scan_look(scan, &state, &next, &bytes, error);
+    }
+    bool at_commit = state == FRAME_VALID && next.type == FRAME_COMMIT && next.staged_bytes <= scan->offset;
+    run->probed_end = scan->offset;
+    run->probed_start = at_commit ? scan->offset - next.staged_bytes : 0;
+    scan->offset = place;
+    *out_committed = step == WALK_COMMIT;
+    return status;
+}
+
+/* A fence is probed once: its commit says where its first frame stands. */
+static bool is_probed(const struct check_run *run) {
+    return run->scan.offset < run->probed_end && run->scan.offset != run->probed_start;
+}
+
+static void report_missing(struct check_run *run, uint64_t offset, uint64_t sequence) {
+    report_place(run, FBAT_FINDING_SEQUENCE, true, offset, run->expected,
+                 "sequences %" PRIu64 " to %" PRIu64 " are missing", run->expected, sequence - 1);
+    skip_to(run, sequence);
+}
+
+/* A commit whose fence is not whole. What it would have committed is lost, unless it was there before. */
+static void check_stray_commit(struct check_run *run, const struct frame *frame, uint64_t offset) {
+    bool again = frame->last_sequence < run->expected;
+    report_place(run, FBAT_FINDING_SEQUENCE, true, offset, again ? frame->first_sequence : run->expected,
+                 "a commit does not fit the fence before it: it says sequences %" PRIu64 " to %" PRIu64 " in %" PRIu64
+                 " bytes",
+                 frame->first_sequence, frame->last_sequence, frame->staged_bytes);
+    if (!again)
+        skip_to(run, frame->last_sequence + 1);
+}
+
+/* An intact frame that does not belong to the log where it stands. *out_skip: it must not be taken. */
+static int check_stray(struct check_run *run, const struct frame *frame, bool *out_skip, struct fbat_error *error) {
+    uint64_t offset = run->scan.offset;
+    bool committed = true;
+    *out_skip = true;
+    if (frame->type == FRAME_COMMIT) {
+        check_stray_commit(run, frame, offset);
+        return FBAT_OK;
+    }
+    if (frame->first_sequence < run->expected) {
+        report_place(run, FBAT_FINDING_SEQUENCE, true, offset, frame->first_sequence,
+                     "a frame is repeated or out of order: sequence %" PRIu64 " where %" PRIu64 " was expected",
+                     frame->first_sequence, run->expected);
+        return FBAT_OK;
+    }
+    if (frame->type == FRAME_STAGED && is_probed(run))
+        committed = false;
+    else if (frame->type == FRAME_STAGED)
+        FBAT_TRY(probe_fence(run, frame, &committed, error));
+    if (!committed || frame->first_sequence == run->expected) /* a rest of a fence, which its commit will report */
+        return FBAT_OK;
+    report_missing(run, offset, frame->first_sequence);
+    *out_skip = false;
+    return FBAT_OK;
+}
+
+/* The intact frame at the scan's place, which moves behind it. */
+static int check_intact(struct check_run *run, const struct frame *frame, const uint8_t *bytes,
+                        struct fbat_error *error) {
+    uint64_t offset = run->scan.offset;
+    enum walk_step step = walk_take(&run->walk, frame, offset);
+    bool skip = true;
+    if (step == WALK_END)
+        FBAT_TRY(check_stray(run, frame, &skip, error));
+    if (!skip) {
+        enum frame_state state;
+        struct frame again;
+        FBAT_TRY(scan_look(&run->scan, &state, &again, &bytes, error)); /* looking ahead has moved the bytes */
+        step = state == FRAME_VALID ? walk_take(&run->walk, &again, offset) : WALK_END;
+    }
+    if (step == WALK_EVENTS)
+        FBAT_TRY(check_frame(run, frame, bytes, offset, error));
+    if (step == WALK_COMMIT) {
+        run->report.frames++;
+        FBAT_TRY(walk_visit_fence(&run->walk, &run->scan, check_frame, run, error));
+    }
+    run->expected = run->walk.expected;
+    run->scan.offset = offset + frame->frame_bytes;
     return FBAT_OK;
 }
 
 /* ---- behind the frames ---- */
 
 /* The next intact frame behind a broken place, and whether it or LOCK proves that what is broken had been durable. */
-static int look_further(struct check_run *run, struct scan *scan, bool *out_found, bool *out_durable,
-                        struct fbat_error *error) {
+static int look_further(struct check_run *run, bool *out_found, bool *out_durable, struct fbat_error *error) {
+    struct scan *scan = &run->scan;
     struct frame frame;
     uint64_t found_offset, first_offset = 0;
     bool found = true;
@@ -234,10 +330,11 @@ static int look_further(struct check_run *run, struct scan *scan, bool *out_foun
 
 /* The place of damage is where intact frames end and, further on, go on. A power cut may leave such a hole too, but only
  * in the last segment of a writer that did not close, and only where nothing was durable yet. */
-static int check_broken_place(struct check_run *run, struct scan *scan, bool *out_goes_on, struct fbat_error *error) {
+static int check_broken_place(struct check_run *run, bool *out_goes_on, struct fbat_error *error) {
+    struct scan *scan = &run->scan;
     uint64_t offset = scan->offset;
     bool durable;
-    FBAT_TRY(look_further(run, scan, out_goes_on, &durable, error));
+    FBAT_TRY(look_further(run, out_goes_on, &durable, error));
     if (*out_goes_on && run->is_last && run->live.state == LIVE_OPEN && !durable)
         *out_goes_on = false;
     if (*out_goes_on)
@@ -249,24 +346,23 @@ static int check_broken_place(struct check_run *run, struct scan *scan, bool *ou
     return FBAT_OK;
 }
 
-/* All frames of the segment. Afterwards scan->offset is where they end. */
-static int check_frames(struct check_run *run, struct scan *scan, struct fbat_error *error) {
+/* All frames of the segment that belong to the log. Afterwards run->walk.end is where they end, and the scan stands there, or
+ * behind staged frames that follow. */
+static int check_frames(struct check_run *run, struct fbat_error *error) {
     bool goes_on = true;
-    while (goes_on && !run->stopped) {
+    while (goes_on && !run->stopped && !walk_is_over(&run->walk)) {
         enum frame_state state;
         struct frame frame;
         const uint8_t *bytes;
         if (run->bounded && run->expected > run->live.visible_sequence)
             return FBAT_OK;
-        FBAT_TRY(scan_look(scan, &state, &frame, &bytes, error));
-        if (state == FRAME_VALID && frame.first_sequence >= run->superseded_from)
-            return FBAT_OK;
-        if (state == FRAME_VALID) {
-            FBAT_TRY(check_frame(run, &frame, bytes, scan->offset, error));
-            scan->offset += frame.frame_bytes;
-        } else {
-            FBAT_TRY(check_broken_place(run, scan, &goes_on, error));
-        }
+        FBAT_TRY(scan_look(&run->scan, &state, &frame, &bytes, error));
+        if (state == FRAME_VALID && frame.type == FRAME_EVENTS && frame.first_sequence >= run->superseded_from)
+            return FBAT_OK; /* staged frames may reach beyond it, and be void */
+        if (state == FRAME_VALID)
+            FBAT_TRY(check_intact(run, &frame, bytes, error));
+        else
+            FBAT_TRY(check_broken_place(run, &goes_on, error));
     }
     return FBAT_OK;
 }
@@ -275,25 +371,18 @@ static bool closed_cleanly(const struct check_run *run) {
     return run->live.state == LIVE_CLOSED;
 }
 
-/* Bytes behind the last frame of a segment without a footer. */
-static int check_rest(struct check_run *run, struct scan *scan, const char *footer_fault, struct fbat_error *error) {
-    uint64_t offset = scan->offset;
-    bool bytes_follow;
-    enum frame_state state;
-    struct frame frame;
-    const uint8_t *bytes;
-    FBAT_TRY(scan_look(scan, &state, &frame, &bytes, error));
-    FBAT_TRY(scan_find_bytes(scan, &bytes_follow, error));
-    if (!run->is_last) {
-        /* Frames that a later segment took over were left behind on purpose, and so was the footer. A writer at work may
-         * be sealing; one that died may have left footers unfinished. Closing leaves none. */
-        bool unfinished = run->bounded || run->live.state == LIVE_OPEN;
-        bool damage = bytes_follow && state != FRAME_VALID && !unfinished;
-        report_place(run, FBAT_FINDING_FOOTER, damage, offset, 0,
-                     "the segment has no valid footer (%s); opening the store for writing makes it again",
-                     footer_fault);
-        return FBAT_OK;
-    }
+/* A segment without a footer that is not the last. Frames that a later segment took over were left behind on purpose, and so
+ * was the footer. A writer at work may be sealing; one that died may have left footers unfinished. Closing leaves none. */
+static void check_unsealed(struct check_run *run, bool taken_over, bool bytes_follow, const char *footer_fault) {
+    bool unfinished = run->bounded || run->live.state == LIVE_OPEN;
+    if (run->index->rows_added == 0 && walk_is_over(&run->walk)) /* taken over whole: nothing to index */
+        return;
+    report_place(run, FBAT_FINDING_FOOTER, bytes_follow && !taken_over && !unfinished, run->walk.end, 0,
+                 "the segment has no valid footer (%s); opening the store for writing makes it again", footer_fault);
+}
+
+/* Bytes behind the last frame of the last segment. */
+static void check_tail(struct check_run *run, uint64_t offset, bool bytes_follow) {
     if (bytes_follow && (closed_cleanly(run) || run->live.state == LIVE_UNKNOWN))
         report_place(run, FBAT_FINDING_FRAME, true, offset, run->expected,
                      "%" PRIu64 " bytes behind the last intact frame are not a frame",
@@ -301,11 +390,32 @@ static int check_rest(struct check_run *run, struct scan *scan, const char *foot
     else if (bytes_follow)
         report_place(run, FBAT_FINDING_TORN, false, offset, run->expected,
                      "a torn tail: the writer died here, and the next opening for writing drops it");
+    else if (walk_fence_is_open(&run->walk) && run->live.state == LIVE_OPEN)
+        report_place(run, FBAT_FINDING_TORN, false, run->walk.end, run->expected,
+                     "a fence that was not committed: the next opening for writing drops it");
     else if (closed_cleanly(run) && run->live.segment_id == run->segment->header.segment_id &&
              run->segment->file_bytes != run->live.end)
         report_place(run, FBAT_FINDING_TAIL, true, offset, run->expected,
                      "the segment was closed with %" PRIu64 " bytes and has %" PRIu64, run->live.end,
                      run->segment->file_bytes);
+}
+
+/* Bytes behind the last frame of a segment without a footer. */
+static int check_rest(struct check_run *run, const char *footer_fault, struct fbat_error *error) {
+    struct scan *scan = &run->scan;
+    uint64_t offset = scan->offset;
+    bool bytes_follow;
+    enum frame_state state;
+    struct frame frame;
+    const uint8_t *bytes;
+    FBAT_TRY(scan_look(scan, &state, &frame, &bytes, error));
+    FBAT_TRY(scan_find_bytes(scan, &bytes_follow, error));
+    bool taken_over =
+        state == FRAME_VALID && (frame.type != FRAME_EVENTS || frame.first_sequence >= run->superseded_from);
+    if (run->is_last)
+        check_tail(run, offset, bytes_follow);
+    else
+        check_unsealed(run, taken_over, bytes_follow, footer_fault);
     return FBAT_OK;
 }
 
@@ -359,9 +469,11 @@ static void report_footer(struct check_run *run, uint64_t sequence, const char *
     report_place(run, FBAT_FINDING_FOOTER, true, run->index->summary.frames_end, sequence, "the footer's %s", what);
 }
 
-/* The last id made may be one that was given out and is in no frame, so it may be later than the frames say. */
+/* The last id made may be one that was given out and is in no frame, so it may be later than the frames say. What the next
+ * segment has taken over is in no frame of the log. */
 static bool summaries_equal(const struct segment_summary *frames, const struct segment_summary *footer) {
     struct segment_summary expected = *frames;
+    expected.superseded_bytes = footer->superseded_bytes;
     if (memcmp(&footer->id_made, &frames->id_made, sizeof footer->id_made) > 0)
         expected.id_made = footer->id_made;
     return memcmp(&expected, footer, sizeof expected) == 0;
@@ -447,38 +559,57 @@ static void check_reach(struct check_run *run, uint64_t offset) {
     run->gap_epoch++;
 }
 
+/* The footer's own index of the segment under way; NULL, and why, where there is no valid one. */
+static int open_footer(struct check_run *run, struct segment_index **out_footer, const char **out_fault,
+                       struct fbat_error *error) {
+    struct fbat_error ignored;
+    struct segment *mapped = NULL;
+    *out_footer = NULL;
+    FBAT_TRY(segment_open(run->os, run->dir, run->segment->header.segment_id, &run->meta.store_id, SEGMENT_READ,
+                          &mapped, error));
+    if (segment_index_open_footer(mapped, out_footer, out_fault, &ignored) < 0)
+        segment_close(mapped);
+    else
+        segment_forget_file(mapped);
+    return FBAT_OK;
+}
+
+/* What follows once the frames were looked at: the end of the segment, and the footer against the frames. */
+static int check_behind(struct check_run *run, const struct segment_index *footer, const char *fault,
+                        struct fbat_error *error) {
+    run->index->summary.frames_end = run->walk.end; /* a commit adds no row */
+    if (footer && run->walk.end != footer->summary.frames_end)
+        report_place(run, FBAT_FINDING_FRAME, true, run->walk.end, run->expected,
+                     "the frames do not end at the place that the footer names");
+    if (!run->stopped)
+        check_reach(run, run->walk.end);
+    if (run->stopped)
+        return FBAT_OK;
+    if (!footer)
+        return check_rest(run, fault, error);
+    check_footer(run, footer);
+    return FBAT_OK;
+}
+
 /* Frames first, then the footer against them. The footer's index, where it is valid, is kept for the segments to come,
  * else the one built from the frames. */
 static int check_contents(struct check_run *run, struct fbat_error *error) {
     const char *fault = "no trailer";
     struct segment_index *footer = NULL;
-    struct fbat_error ignored;
-    struct segment *mapped = NULL;
-    FBAT_TRY(segment_open(run->os, run->dir, run->segment->header.segment_id, &run->meta.store_id, SEGMENT_READ,
-                          &mapped, error));
-    if (segment_index_open_footer(mapped, &footer, &fault, &ignored) < 0)
-        segment_close(mapped);
-    else
-        segment_forget_file(mapped);
-    struct scan scan;
-    scan_init(&scan, run->segment, SEGMENT_HEADER_BYTES);
-    /* Frames end where the footer says, so that its bytes are not searched for frames. */
+    FBAT_TRY(open_footer(run, &footer, &fault, error));
+    scan_init(&run->scan, run->segment, SEGMENT_HEADER_BYTES);
+    walk_init(&run->walk, SEGMENT_HEADER_BYTES, run->expected, run->superseded_from);
+    run->probed_start = run->probed_end = 0;
+    /* Frames end where the footer begins, so that its bytes are not searched for frames. */
     uint64_t file_bytes = run->segment->file_bytes;
     if (footer)
-        run->segment->file_bytes = footer->summary.frames_end;
-    int status = check_frames(run, &scan, error);
-    bool beyond = run->bounded && run->expected > run->live.visible_sequence;
-    if (footer && !beyond && status == FBAT_OK && !run->stopped && scan.offset != footer->summary.frames_end)
-        report_place(run, FBAT_FINDING_FRAME, true, scan.offset, run->expected,
-                     "the frames end before the place that the footer names");
+        run->segment->file_bytes = footer->summary.frames_end + footer->summary.superseded_bytes;
+    int status = check_frames(run, error);
     run->segment->file_bytes = file_bytes;
+    bool beyond = run->bounded && run->expected > run->live.visible_sequence;
     if (status == FBAT_OK && !run->stopped && !beyond)
-        check_reach(run, scan.offset);
-    if (status == FBAT_OK && !run->stopped && footer && !beyond)
-        check_footer(run, footer);
-    else if (status == FBAT_OK && !run->stopped && !footer && !beyond)
-        status = check_rest(run, &scan, fault, error);
-    scan_deinit(&scan);
+        status = check_behind(run, footer, fault, error);
+    scan_deinit(&run->scan);
     run->report.bytes += file_bytes;
     run->id_made = footer ? footer->summary.id_made : run->index->summary.id_made;
     segment_forget_file(run->segment);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The physical log, entry by entry, as it stands on disk. Interprets nothing: broken places are entries too.
+ * The physical log, entry by entry, as it stands on disk: broken places are entries too, and so are frames that do not
+ * belong to the log. Of a frame it says whether it does, as far as this segment and the next one's header tell.
+ *
  * Thread rule: one thread per run.
  */
 #include <stdio.h>
@@ -10,6 +12,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "log/scan.h"
+#include "log/walk.h"
 #include "store/store.h"
 
 struct dump_run {
@@ -19,6 +22,11 @@ struct dump_run {
     void *user;
     struct store_meta meta;
     struct segment *segment;
+    struct scan scan;
+    struct walk walk;
+    uint64_t superseded_from; /* the next segment's first sequence */
+    bool fence_commits;       /* what became of the staged frames under way ... */
+    uint64_t fence_end;       /* ... before this offset */
 };
 
 static int give_entry(struct dump_run *run, struct fbat_dump_entry *entry) {
@@ -67,24 +75,84 @@ static int dump_records(struct dump_run *run, const struct frame *frame, const u
     return answer;
 }
 
-static int dump_frame(struct dump_run *run, const struct frame *frame, const uint8_t *bytes, uint64_t offset) {
+/* Whether the staged frames from here on are followed by their commit. The scan's place does not change. */
+static int look_ahead(struct dump_run *run, struct walk walk, struct frame frame, struct fbat_error *error) {
+    uint64_t place = run->scan.offset;
+    enum walk_step step = WALK_STAGED;
+    enum frame_state state = FRAME_VALID;
+    int status = FBAT_OK;
+    run->scan.offset += frame.frame_bytes;
+    while (status == FBAT_OK && step == WALK_STAGED && state == FRAME_VALID) {
+        const uint8_t *bytes = NULL;
+        run->fence_end = run->scan.offset;
+        status = scan_look(&run->scan, &state, &frame, &bytes, error);
+        step = status == FBAT_OK && state == FRAME_VALID ? walk_take(&walk, &frame, run->scan.offset) : WALK_END;
+        /* Another fence may begin here, which says nothing about this one. */
+        if (step == WALK_STAGED && walk.fence_offset == run->scan.offset)
+            step = WALK_END;
+        run->scan.offset += step == WALK_STAGED ? frame.frame_bytes : 0;
+    }
+    run->fence_commits = step == WALK_COMMIT;
+    run->scan.offset = place;
+    return status;
+}
+
+static int describe_staged(struct dump_run *run, const struct frame *frame, const char **out_detail,
+                           struct fbat_error *error) {
+    if (run->walk.fence_offset == run->scan.offset || run->scan.offset >= run->fence_end)
+        FBAT_TRY(look_ahead(run, run->walk, *frame, error));
+    *out_detail = run->fence_commits ? "staged frame of a committed fence"
+                                     : "staged frame of a fence without commit: not in the log";
+    return FBAT_OK;
+}
+
+/* What the frame at the scan's place is to the log. One that does not fit is where the log goes on as far as we look: what
+ * is missing before it is the check's to say. */
+static int describe_frame(struct dump_run *run, const struct frame *frame, const char **out_detail,
+                          struct fbat_error *error) {
+    *out_detail = "frame that the next segment has taken over";
+    bool beyond = frame->type == FRAME_EVENTS && frame->first_sequence >= run->superseded_from;
+    if (walk_is_over(&run->walk) || beyond)
+        return FBAT_OK;
+    enum walk_step step = walk_take(&run->walk, frame, run->scan.offset);
+    if (step == WALK_END && frame->type != FRAME_COMMIT) {
+        walk_init(&run->walk, run->scan.offset, frame->first_sequence, run->superseded_from);
+        step = walk_take(&run->walk, frame, run->scan.offset);
+    }
+    *out_detail = step == WALK_EVENTS   ? "frame"
+                  : step == WALK_COMMIT ? "commit of a fence"
+                                        : "commit without its fence";
+    return step == WALK_STAGED ? describe_staged(run, frame, out_detail, error) : FBAT_OK;
+}
+
+/* Gives the frame at the scan's place, which moves behind it. */
+static int dump_frame(struct dump_run *run, const struct frame *frame, int *out_answer, struct fbat_error *error) {
     struct fbat_dump_entry entry = {
         .what = FBAT_DUMP_FRAME,
         .event_count = frame->event_count,
-        .offset = offset,
+        .offset = run->scan.offset,
         .bytes = frame->frame_bytes,
         .first_sequence = frame->first_sequence,
         .durable_sequence = frame->durable_sequence,
         .crc32c = frame->crc,
-        .detail = "frame",
+        .frame_type = (uint32_t)frame->type,
     };
-    int answer = give_entry(run, &entry);
-    return answer ? answer : dump_records(run, frame, bytes, offset);
+    enum frame_state state = FRAME_BROKEN;
+    struct frame again;
+    const uint8_t *bytes = NULL;
+    FBAT_TRY(describe_frame(run, frame, &entry.detail, error));
+    *out_answer = give_entry(run, &entry);
+    if (*out_answer == 0)
+        FBAT_TRY(scan_look(&run->scan, &state, &again, &bytes, error)); /* looking ahead has moved the bytes */
+    if (state == FRAME_VALID)
+        *out_answer = dump_records(run, &again, bytes, run->scan.offset);
+    run->scan.offset += frame->frame_bytes;
+    return FBAT_OK;
 }
 
 /* Bytes that are no frame, up to the next intact one or the end. */
-static int dump_broken(struct dump_run *run, struct scan *scan, bool *out_end, int *out_answer,
-                       struct fbat_error *error) {
+static int dump_broken(struct dump_run *run, bool *out_end, int *out_answer, struct fbat_error *error) {
+    struct scan *scan = &run->scan;
     uint64_t offset = scan->offset, found_offset = 0;
     bool bytes_follow, found;
     struct frame frame;
@@ -104,23 +172,22 @@ static int dump_broken(struct dump_run *run, struct scan *scan, bool *out_end, i
 }
 
 static int dump_frames(struct dump_run *run, int *out_answer, struct fbat_error *error) {
-    struct scan scan;
-    scan_init(&scan, run->segment, SEGMENT_HEADER_BYTES);
     bool end = false;
     int status = FBAT_OK;
+    scan_init(&run->scan, run->segment, SEGMENT_HEADER_BYTES);
+    walk_init(&run->walk, SEGMENT_HEADER_BYTES, run->segment->header.first_sequence, run->superseded_from);
+    run->fence_end = 0;
     while (!end && *out_answer == 0 && status == FBAT_OK) {
         enum frame_state state;
         struct frame frame;
         const uint8_t *bytes;
-        status = scan_look(&scan, &state, &frame, &bytes, error);
-        if (status == FBAT_OK && state == FRAME_VALID) {
-            *out_answer = dump_frame(run, &frame, bytes, scan.offset);
-            scan.offset += frame.frame_bytes;
-        } else if (status == FBAT_OK) {
-            status = dump_broken(run, &scan, &end, out_answer, error);
-        }
+        status = scan_look(&run->scan, &state, &frame, &bytes, error);
+        if (status == FBAT_OK && state == FRAME_VALID)
+            status = dump_frame(run, &frame, out_answer, error);
+        else if (status == FBAT_OK)
+            status = dump_broken(run, &end, out_answer, error);
     }
-    scan_deinit(&scan);
+    scan_deinit(&run->scan);
     return status;
 }
 
@@ -156,8 +223,24 @@ static int dump_footer(struct dump_run *run, const struct footer *footer) {
     return give_entry(run, &entry);
 }
 
-/* A positive or negative answer of the visitor is passed through *out_answer. */
-static int dump_segment(struct dump_run *run, uint64_t segment_id, int *out_answer, struct fbat_error *error) {
+/* Where the segment behind takes over; a segment that is not there, or unreadable, takes nothing. */
+static uint64_t find_taken_over(const struct dump_run *run, uint64_t next_id) {
+    struct segment *next = NULL;
+    struct fbat_error ignored;
+    uint64_t first = WALK_NOT_SUPERSEDED;
+    if (next_id == 0 ||
+        segment_open(run->os, run->dir, next_id, &run->meta.store_id, SEGMENT_READ, &next, &ignored) < 0)
+        return first;
+    if (next->header_state == SEGMENT_HEADER_VALID)
+        first = next->header.first_sequence;
+    segment_close(next);
+    return first;
+}
+
+/* A positive or negative answer of the visitor is passed through *out_answer. next_id is 0 for the last segment. */
+static int dump_segment(struct dump_run *run, uint64_t segment_id, uint64_t next_id, int *out_answer,
+                        struct fbat_error *error) {
+    run->superseded_from = find_taken_over(run, next_id);
     FBAT_TRY(segment_open(run->os, run->dir, segment_id, &run->meta.store_id, SEGMENT_READ, &run->segment, error));
     struct segment_index *index = NULL;
     struct footer footer;
@@ -166,7 +249,7 @@ static int dump_segment(struct dump_run *run, uint64_t segment_id, int *out_answ
     bool sealed = segment_index_open_footer(run->segment, &index, &fault, &ignored) == FBAT_OK &&
                   footer_decode(run->segment->map, run->segment->file_bytes, &footer) == NULL;
     if (sealed)
-        run->segment->file_bytes = footer.summary.frames_end;
+        run->segment->file_bytes = footer.summary.frames_end + footer.summary.superseded_bytes;
     *out_answer = dump_header(run);
     int status = *out_answer == 0 ? dump_frames(run, out_answer, error) : FBAT_OK;
     if (status == FBAT_OK && *out_answer == 0 && sealed)
@@ -191,7 +274,7 @@ int store_dump(struct os *os, const char *dir, uint64_t segment_id, fbat_dump_fn
         if (segment_id != 0 && ids[at] != segment_id)
             continue;
         found = true;
-        status = dump_segment(&run, ids[at], &answer, error);
+        status = dump_segment(&run, ids[at], at + 1 < count ? ids[at + 1] : 0, &answer, error);
     }
     memory_free(ids);
     if (!found)

@@ -5,20 +5,30 @@
  * Happy path: the live page's visible sequence is above ours; the frames up to it are read behind the last one we
  * know, verified, indexed and published; where the segment ends before, the next one is opened.
  *
+ * After a failed sync the writer goes on in a new segment, which takes over what was not durable of the one before. What the
+ * old one holds from there on counts no more, and may be anything. So it is read only as far as the next segment's header
+ * allows, once the page names a later segment; and where we had read further, both are exchanged at once:
+ *
+ *     before   N [ 1 .. 9 | 10 11 12 ]                     visible 12
+ *     after    N [ 1 .. 9 ]            N+1 [ 10 11 12 ]    visible 12, then on
+ *
  * The page is evidence only: frames are taken by their own checksums and sequences, and where the log says less than
  * the page (another store's page, a power cut), we stay where we are.
+ *
+ * Failure: what was read before it stays. An index that holds a part of a fence because reading it failed is made again.
  *
  * Thread rule: any thread; follow_lock makes them one.
  *
  * I1: visible never goes down, and only up to sequences that the writer published, or that are recovered alike by any
  *     opening.
+ * I2: every list holds each event up to visible once.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "log/scan.h"
+#include "log/walk.h"
 #include "store/store.h"
 
 void follow_attach(struct fbat_store *store) {
@@ -38,13 +48,26 @@ void follow_attach(struct fbat_store *store) {
     __atomic_store_n(&store->live, (uint8_t *)address, __ATOMIC_RELEASE);
 }
 
-/* The sequence that the writer at work, or the last one, says readers may see. */
-static uint64_t announced_visible(const struct fbat_store *store) {
-    const uint8_t *page = __atomic_load_n(&store->live, __ATOMIC_ACQUIRE);
-    if (!page || memcmp(page + LIVE_STORE_ID_AT, store->meta.store_id.bytes, sizeof store->meta.store_id.bytes) != 0)
-        return 0;
-    uint64_t raw = __atomic_load_n((const uint64_t *)(const void *)(page + LIVE_VISIBLE_AT), __ATOMIC_ACQUIRE);
+/* What the writer at work, or the last one, says. */
+struct announced {
+    uint64_t visible;    /* readers may see up to here */
+    uint64_t segment_id; /* the last one, at least when visible was announced */
+};
+
+static uint64_t load_announced(const uint8_t *page, unsigned at, int order) {
+    uint64_t raw = __atomic_load_n((const uint64_t *)(const void *)(page + at), order);
     return LITTLE64(raw);
+}
+
+static struct announced read_announced(const struct fbat_store *store) {
+    const uint8_t *page = __atomic_load_n(&store->live, __ATOMIC_ACQUIRE);
+    struct announced announced = {0};
+    if (!page || memcmp(page + LIVE_STORE_ID_AT, store->meta.store_id.bytes, sizeof store->meta.store_id.bytes) != 0)
+        return announced;
+    /* The writer stores it last: a segment that it left for another one is never taken for its last one. */
+    announced.visible = load_announced(page, LIVE_VISIBLE_AT, __ATOMIC_ACQUIRE);
+    announced.segment_id = load_announced(page, LIVE_SEGMENT_AT, __ATOMIC_ACQUIRE);
+    return announced;
 }
 
 static struct segment_index *newest_index(struct fbat_store *store) {
@@ -52,31 +75,81 @@ static struct segment_index *newest_index(struct fbat_store *store) {
     return list->count == 0 ? NULL : list->indexes[list->count - 1];
 }
 
-/* Reads on in the newest segment, as far as `bound`. */
+/* ---- one segment ---- */
+
+struct follow_sink {
+    struct segment_index *index;
+    const struct walk *walk;
+};
+
+static int follow_frame(void *user, const struct frame *frame, const uint8_t *bytes, uint64_t offset,
+                        struct fbat_error *error) {
+    const struct follow_sink *sink = user;
+    /* What comes first, a frame or a fence, may be larger than the segment was meant to be. */
+    if (sink->index->rows_added == 0)
+        FBAT_TRY(segment_widen(sink->index->segment, sink->walk->end, error));
+    return segment_index_add_frame(sink->index, frame, bytes, offset, error);
+}
+
+/* Reads on in the newest segment, as far as `bound`. A fence whose commit does not follow by then is looked at again the
+ * next time. */
 static int read_on(struct segment_index *index, uint64_t bound, uint64_t *last, struct fbat_error *error) {
     struct segment *segment = index->segment;
+    struct walk walk;
+    struct follow_sink sink = {.index = index, .walk = &walk};
     struct scan scan;
+    enum walk_step step = WALK_STAGED;
     scan_init(&scan, segment, segment->end);
+    walk_init(&walk, segment->end, *last + 1, WALK_NOT_SUPERSEDED);
     int status = segment_refresh_size(segment, error);
-    while (status == FBAT_OK && *last < bound) {
-        enum frame_state state;
-        struct frame frame;
-        const uint8_t *bytes;
-        status = scan_look(&scan, &state, &frame, &bytes, error);
-        if (status < 0 || state != FRAME_VALID || frame.first_sequence != *last + 1)
-            break;
-        if (index->rows_added == 0) /* the first frame may be larger than the segment was meant to be */
-            status = segment_widen(segment, scan.offset + frame.frame_bytes, error);
-        if (status == FBAT_OK)
-            status = segment_index_add_frame(index, &frame, bytes, scan.offset, error);
-        if (status < 0)
-            break;
-        scan.offset += frame.frame_bytes;
-        segment->end = scan.offset;
-        *last += frame.event_count;
+    while (status == FBAT_OK && step != WALK_END && walk.expected <= bound) {
+        status = walk_next(&walk, &scan, follow_frame, &sink, &step, error);
+        if (status == FBAT_OK) {
+            segment->end = index->summary.frames_end = walk.end;
+            *last = walk.expected - 1;
+        }
     }
     scan_deinit(&scan);
     segment_index_publish(index);
+    return status;
+}
+
+/* The index of a segment's events up to `last`, over a mapping of its own: who holds the one before keeps it whole. */
+static int index_up_to(struct fbat_store *store, uint64_t segment_id, uint64_t last, struct segment_index **out_index,
+                       struct fbat_error *error) {
+    struct segment *segment = NULL;
+    struct segment_index *index = NULL;
+    FBAT_TRY(segment_open(store->os, store->dir, segment_id, &store->meta.store_id, SEGMENT_READ, &segment, error));
+    uint64_t reached = segment->header.first_sequence - 1;
+    bool valid = segment->header_state == SEGMENT_HEADER_VALID && reached <= last;
+    FBAT_TRY(segment_index_create(segment, &index, error));
+    int status = valid ? read_on(index, last, &reached, error) : FBAT_OK;
+    if (status == FBAT_OK && (!valid || reached != last))
+        status = error_set_damage(error, segment_id, segment->end,
+                                  "events that could be read before are broken or missing here; run `fbat check`");
+    if (status < 0) {
+        segment_index_release(index);
+        return status;
+    }
+    *out_index = index;
+    return FBAT_OK;
+}
+
+/* Looks at the newest segment anew where what we have of it may be wrong. While it holds no event, the file that we opened
+ * may have been replaced by another one of its name; and a fence that could not be read whole leaves a part of it behind. */
+static int renew_newest(struct fbat_store *store, struct segment_index *newest, uint64_t last,
+                        struct fbat_error *error) {
+    struct segment_index *again = NULL;
+    uint64_t first = newest->segment->header.first_sequence;
+    if (newest->sealed || !newest->segment->file || (newest->rows_added > 0 && newest->rows_added == last + 1 - first))
+        return FBAT_OK;
+    int status = index_up_to(store, newest->segment->header.segment_id, last, &again, error);
+    if (newest->rows_added == 0 && status < 0)
+        return status == FBAT_ERR_NO_MEMORY ? status : FBAT_OK; /* it is being replaced: the next time */
+    FBAT_TRY(status);
+    status = directory_replace(&store->directory, again, error);
+    if (status < 0)
+        segment_index_release(again);
     return status;
 }
 
@@ -87,8 +160,8 @@ static void leave_segment(struct fbat_store *store, struct segment_index *index)
     struct segment *segment;
     struct segment_index *sealed;
     const char *fault;
-    if (segment_open(store->os, store->dir, index->segment->header.segment_id, &store->meta.store_id, SEGMENT_READ,
-                     &segment, &ignored) < 0)
+    if (index->sealed || segment_open(store->os, store->dir, index->segment->header.segment_id, &store->meta.store_id,
+                                      SEGMENT_READ, &segment, &ignored) < 0)
         return;
     if (segment_index_open_footer(segment, &sealed, &fault, &ignored) < 0) {
         segment_close(segment);
@@ -100,42 +173,96 @@ static void leave_segment(struct fbat_store *store, struct segment_index *index)
         segment_index_release(sealed);
 }
 
-/* FBAT_END when there is no next segment that continues ours. */
-static int open_next(struct fbat_store *store, uint64_t segment_id, uint64_t last, struct fbat_error *error) {
+/* ---- from one segment to the next ---- */
+
+/* NULL when it is not there, or not whole yet. */
+static int open_next(struct fbat_store *store, uint64_t segment_id, struct segment **out_segment,
+                     struct fbat_error *error) {
     char path[LIMIT_PATH_BYTES];
     segment_path(store->dir, segment_id, path);
     enum os_path_kind kind;
+    *out_segment = NULL;
     if (store->os->methods->path_kind(store->os, path, &kind) || kind != OS_PATH_FILE)
-        return FBAT_END;
-    struct segment *segment;
+        return FBAT_OK;
+    struct segment *segment = NULL;
     FBAT_TRY(segment_open(store->os, store->dir, segment_id, &store->meta.store_id, SEGMENT_READ, &segment, error));
-    if (segment->header_state != SEGMENT_HEADER_VALID || segment->header.first_sequence != last + 1) {
+    if (segment->header_state == SEGMENT_HEADER_VALID)
+        *out_segment = segment;
+    else
         segment_close(segment);
-        return FBAT_END;
-    }
-    struct segment_index *index;
-    FBAT_TRY(segment_index_create(segment, &index, error));
-    int status = directory_append(&store->directory, index, error);
+    return FBAT_OK;
+}
+
+/* I2: what we have read of `newest` beyond the next segment's first sequence is there too, or nothing changes. */
+static int take_over(struct fbat_store *store, struct segment_index *newest, struct segment_index *next,
+                     struct fbat_error *error) {
+    struct segment_index *limited = NULL;
+    FBAT_TRY(index_up_to(store, newest->segment->header.segment_id, next->segment->header.first_sequence - 1, &limited,
+                         error));
+    segment_forget_file(limited->segment);
+    int status = directory_take_over(&store->directory, limited, next, error);
     if (status < 0)
-        segment_index_release(index);
+        segment_index_release(limited);
     return status;
 }
 
-static int follow_to(struct fbat_store *store, uint64_t bound, struct fbat_error *error) {
+/* Makes the segment the newest one. Takes it over, on failure too. FBAT_END when it does not continue what we have. */
+static int go_on_in(struct fbat_store *store, struct segment *segment, const struct announced *announced,
+                    uint64_t *last, struct fbat_error *error) {
+    struct segment_index *newest = newest_index(store), *next = NULL;
+    uint64_t first = segment->header.first_sequence, reached = first - 1;
+    /* How far it may be read is not known before the header of a later one was looked at: then only as far as we were. */
+    uint64_t bound = announced->segment_id > segment->header.segment_id ? *last : announced->visible;
+    bool takes_over = first <= *last && newest;
+    FBAT_TRY(segment_index_create(segment, &next, error));
+    int status = first > *last + 1 ? FBAT_END : read_on(next, bound, &reached, error);
+    if (status == FBAT_OK && reached < *last)
+        status = FBAT_END;
+    if (status == FBAT_OK)
+        status = takes_over ? take_over(store, newest, next, error) : directory_append(&store->directory, next, error);
+    if (status != FBAT_OK) {
+        segment_index_release(next);
+        return status;
+    }
+    if (newest && !takes_over)
+        leave_segment(store, newest);
+    *last = reached;
+    return FBAT_OK;
+}
+
+/* FBAT_END when the log ends before what was announced. */
+static int follow_step(struct fbat_store *store, const struct announced *announced, uint64_t *last,
+                       struct fbat_error *error) {
+    if (newest_index(store))
+        FBAT_TRY(renew_newest(store, newest_index(store), *last, error));
+    struct segment_index *newest = newest_index(store);
+    struct segment *next = NULL;
+    uint64_t newest_id = newest ? newest->segment->header.segment_id : 0, bound = announced->visible;
+    bool left = announced->segment_id > newest_id;
+    if (left) {
+        FBAT_TRY(open_next(store, newest_id + 1, &next, error));
+        if (!next)
+            return FBAT_END;
+        bound = next->header.first_sequence - 1 < bound ? next->header.first_sequence - 1 : bound;
+    }
+    int status = newest && newest->segment->file ? read_on(newest, bound, last, error) : FBAT_OK;
+    directory_set_visible(&store->directory, *last);
+    if (status == FBAT_OK && !left && *last < bound)
+        status = open_next(store, newest_id + 1, &next, error);
+    if (status < 0 || *last >= announced->visible || !next) {
+        segment_close(next);
+        return status < 0 ? status : FBAT_END;
+    }
+    status = go_on_in(store, next, announced, last, error);
+    directory_set_visible(&store->directory, *last);
+    return status;
+}
+
+static int follow_to(struct fbat_store *store, const struct announced *announced, struct fbat_error *error) {
     uint64_t last = directory_visible(&store->directory);
     int status = FBAT_OK;
-    while (status == FBAT_OK && last < bound) {
-        struct segment_index *index = newest_index(store);
-        if (index && index->segment->file)
-            status = read_on(index, bound, &last, error);
-        directory_set_visible(&store->directory, last);
-        if (status < 0 || last >= bound)
-            break;
-        uint64_t next_id = index ? index->segment->header.segment_id + 1 : 1;
-        status = open_next(store, next_id, last, error);
-        if (status == FBAT_OK && index && !index->sealed)
-            leave_segment(store, index);
-    }
+    while (status == FBAT_OK && last < announced->visible)
+        status = follow_step(store, announced, &last, error);
     return status < 0 ? status : FBAT_OK;
 }
 
@@ -143,12 +270,13 @@ int store_catch_up(struct fbat_store *store, struct fbat_error *error) {
     if (!store->read_only)
         return FBAT_OK;
     bool attached = __atomic_load_n(&store->live, __ATOMIC_ACQUIRE) != NULL;
-    if (attached && announced_visible(store) <= directory_visible(&store->directory))
+    if (attached && read_announced(store).visible <= directory_visible(&store->directory))
         return FBAT_OK;
     pthread_mutex_lock(&store->follow_lock);
     follow_attach(store);
-    uint64_t bound = announced_visible(store);
-    int status = bound > directory_visible(&store->directory) ? follow_to(store, bound, error) : FBAT_OK;
+    struct announced announced = read_announced(store);
+    int status =
+        announced.visible > directory_visible(&store->directory) ? follow_to(store, &announced, error) : FBAT_OK;
     pthread_mutex_unlock(&store->follow_lock);
     return status;
 }

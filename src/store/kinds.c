@@ -223,7 +223,8 @@ static int append_definition(struct fbat_store *store, uint16_t kind, struct fba
         .payload = fbat_bytes(payload, 2 + name.size),
     };
     enum fbat_level level = store->config.sync.every_n_events == 1 ? FBAT_LEVEL_DURABLE : FBAT_LEVEL_WRITTEN;
-    return sequencer_append(&store->sequencer, &event, 1, level, false, NULL, error);
+    struct append append = {.events = &event, .count = 1, .level = level};
+    return sequencer_append(&store->sequencer, &append, error);
 }
 
 static int check_name(struct fbat_slice name, struct fbat_error *error) {

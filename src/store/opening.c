@@ -18,6 +18,7 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "index/id_runs.h"
 #include "store/store.h"
 
 static void release_lock_file(struct fbat_store *store) {
@@ -158,6 +159,12 @@ static int announce_close(struct fbat_store *store, struct fbat_error *error) {
 
 /* ---- opening ---- */
 
+/* Runs of ids only save work: where they are missing, segments are asked one by one. */
+static void open_id_runs(struct fbat_store *store) {
+    struct fbat_error ignored;
+    (void)id_runs_open(store->os, store->dir, &store->meta.store_id, !store->read_only, &store->directory, &ignored);
+}
+
 static int open_for_writing(struct fbat_store *store, struct fbat_error *error) {
     FBAT_TRY(meta_prepare_dir(store->os, store->dir, error));
     FBAT_TRY(take_lock_file(store, error));
@@ -166,6 +173,7 @@ static int open_for_writing(struct fbat_store *store, struct fbat_error *error) 
     FBAT_TRY(live_read(store->os, store->lock_file, &store->meta.store_id, &live, error));
     struct sequencer_start start = {0};
     FBAT_TRY(recover_segments(store, &live, false, &start, error));
+    open_id_runs(store);
     if (live.state != LIVE_CLOSED)
         FBAT_TRY(meta_sync_names(store->os, store->dir, error));
     FBAT_TRY(announce_writer(store, &start, error));
@@ -183,6 +191,7 @@ static int open_for_reading(struct fbat_store *store, struct fbat_error *error) 
     FBAT_TRY(live_read(store->os, store->lock_file, &store->meta.store_id, &live, error));
     struct sequencer_start start = {0};
     FBAT_TRY(recover_segments(store, &live, writer_alive, &start, error));
+    open_id_runs(store);
     return kinds_load(store, error);
 }
 

@@ -2,7 +2,8 @@
 /*
  * Opening all segments, oldest first, and deciding about those without a valid footer by the table in log/recovery.h.
  *
- * Happy path: every segment but the last has a footer, which is mapped; the last one's frames are scanned.
+ * Happy path: every segment but the last has a footer, which is mapped; the last one's frames are scanned. Which of them
+ * belong to the log is decided in log/walk.h.
  *
  * Failure modes: a gap in segment ids or sequences, or a decision R1 or R2, is FBAT_ERR_DAMAGED with its place; nothing
  * on disk has been changed by then that was not derived or torn.
@@ -24,7 +25,13 @@
 #include "base/memory.h"
 #include "log/recovery.h"
 #include "log/scan.h"
+#include "log/walk.h"
 #include "store/store.h"
+
+enum {
+    NAME_BYTES_MAX = 64, /* longer than any name of ours */
+    ASIDE_MAX = 16, /* files removed at most; there is never more than one, unless it could not be removed before */
+};
 
 struct recovery_run {
     struct fbat_store *store;
@@ -39,9 +46,10 @@ struct recovery_run {
 
 /* How the scan of one segment ended. */
 struct scan_end {
-    uint64_t offset;
+    uint64_t offset;       /* after the last frame that belongs to the log */
     uint64_t rewrite_from; /* offset of the first frame not known durable */
     bool rest_is_bytes;
+    bool fence_is_open; /* the rest begins with staged frames whose commit is missing */
 };
 
 static int fail_run(const struct recovery_run *run, uint64_t segment_id, uint64_t offset, const char *what,
@@ -56,30 +64,38 @@ static int fail_run(const struct recovery_run *run, uint64_t segment_id, uint64_
 
 /* ---- scanning one segment ---- */
 
-static bool accepts(const struct recovery_run *run, enum frame_state state, const struct frame *frame) {
-    return state == FRAME_VALID && frame->first_sequence == run->expected &&
-           frame->first_sequence < run->superseded_from &&
-           (!run->bounded || frame->first_sequence <= run->live->visible_sequence);
+struct frame_sink {
+    struct recovery_run *run;
+    struct segment_index *index;
+};
+
+static int index_frame(void *user, const struct frame *frame, const uint8_t *bytes, uint64_t offset,
+                       struct fbat_error *error) {
+    const struct frame_sink *sink = user;
+    sink->run->store->report.events_scanned += frame->event_count;
+    return segment_index_add_frame(sink->index, frame, bytes, offset, error);
+}
+
+/* The visible sequence always is the last one of a frame or fence. */
+static bool may_see_more(const struct recovery_run *run, const struct walk *walk) {
+    return !run->bounded || walk->expected <= run->live->visible_sequence;
 }
 
 static int scan_frames(struct recovery_run *run, struct segment_index *index, struct scan *scan, struct scan_end *end,
                        struct fbat_error *error) {
-    for (;;) {
-        enum frame_state state;
-        struct frame frame;
-        const uint8_t *bytes;
-        FBAT_TRY(scan_look(scan, &state, &frame, &bytes, error));
-        if (!accepts(run, state, &frame)) {
-            end->offset = scan->offset;
-            return FBAT_OK;
-        }
-        FBAT_TRY(segment_index_add_frame(index, &frame, bytes, scan->offset, error));
-        run->expected += frame.event_count;
-        if (frame.first_sequence <= run->live->durable_sequence)
-            end->rewrite_from = scan->offset + frame.frame_bytes;
-        scan->offset += frame.frame_bytes;
-        run->store->report.events_scanned += frame.event_count;
+    struct frame_sink sink = {.run = run, .index = index};
+    struct walk walk;
+    enum walk_step step = WALK_STAGED;
+    walk_init(&walk, scan->offset, run->expected, run->superseded_from);
+    while (step != WALK_END && may_see_more(run, &walk)) {
+        FBAT_TRY(walk_next(&walk, scan, index_frame, &sink, &step, error));
+        if (walk.expected - 1 <= run->live->durable_sequence)
+            end->rewrite_from = walk.end;
     }
+    run->expected = walk.expected;
+    end->offset = index->summary.frames_end = walk.end;
+    end->fence_is_open = walk_fence_is_open(&walk);
+    return FBAT_OK;
 }
 
 /* Behind the last intact frame: is there anything, and does any of it prove that what is missing was durable? */
@@ -118,18 +134,19 @@ static int index_frames(struct recovery_run *run, struct segment *segment, struc
 
 /* ---- acting on a decision ---- */
 
-static void note_drop(struct recovery_run *run, const struct segment *segment, uint64_t offset) {
-    uint64_t end = segment->file_bytes;
-    while (segment->access == SEGMENT_WRITE && end > offset && segment->map[end - 1] == 0)
-        end--;
+static void note_drop(struct recovery_run *run, const struct segment *segment, const struct scan_end *end) {
+    uint64_t bytes_end = segment->file_bytes;
+    while (segment->access == SEGMENT_WRITE && bytes_end > end->offset && segment->map[bytes_end - 1] == 0)
+        bytes_end--;
     struct fbat_open_report *report = &run->store->report;
     report->dropped_segment_id = segment->header.segment_id;
-    report->dropped_offset = offset;
-    report->dropped_bytes = end - offset;
+    report->dropped_offset = end->offset;
+    report->dropped_bytes = bytes_end - end->offset;
     snprintf(report->detail, sizeof report->detail,
-             "dropped a torn tail of %" PRIu64 " bytes in segment %" PRIu64 " at offset %" PRIu64
-             ": written before a kill or power cut, never acknowledged durable",
-             report->dropped_bytes, report->dropped_segment_id, offset);
+             "dropped a torn tail of %" PRIu64 " bytes in segment %" PRIu64 " at offset %" PRIu64 ": %s",
+             report->dropped_bytes, report->dropped_segment_id, end->offset,
+             end->fence_is_open ? "a fence that was not committed"
+                                : "written before a kill or power cut, never acknowledged durable");
 }
 
 /* As rotation does: LOCK names the footer before it is written. Best effort, as all about footers. */
@@ -144,16 +161,50 @@ static void mark_unfinished(struct recovery_run *run, uint64_t segment_id) {
         (void)store->os->methods->file_write_at(store->os, store->lock_file, bytes, sizeof bytes, LIVE_UNFINISHED_AT);
 }
 
+/* Frames that the next segment has taken over stay where they are: readers in other processes may still look at them. The
+ * answer is the offset after the last one. What else stands there, such as a footer cut short, is nothing to keep. */
+static int find_kept_end(struct segment *segment, uint64_t frames_end, uint64_t *out_end, struct fbat_error *error) {
+    struct scan scan;
+    bool found = true;
+    int status = FBAT_OK;
+    *out_end = frames_end;
+    scan_init(&scan, segment, frames_end - FRAME_ALIGNMENT); /* the search begins behind it */
+    while (found && status == FBAT_OK) {
+        uint64_t offset = 0;
+        struct frame frame = {0};
+        status = scan_search(&scan, 0, &found, &offset, &frame, error);
+        if (status == FBAT_OK && found) {
+            *out_end = offset + frame.frame_bytes;
+            scan.offset = *out_end - FRAME_ALIGNMENT;
+        }
+    }
+    scan_deinit(&scan);
+    return status;
+}
+
+static int write_footer_behind(struct segment_index *index, uint64_t kept_end, struct fbat_error *error) {
+    struct segment *segment = index->segment;
+    uint64_t frames_end = segment->end;
+    index->summary.superseded_bytes = kept_end - frames_end;
+    segment->end = kept_end;
+    int status = segment_index_write_footer(index, error);
+    segment->end = frames_end;
+    return status;
+}
+
 /* The footer of a complete segment, made again. Derived data: on failure the index in memory serves. */
 static struct segment_index *seal_again(struct recovery_run *run, struct segment_index *index) {
     struct fbat_store *store = run->store;
-    uint64_t unfinished_before = run->at.unfinished_segment_id;
+    uint64_t unfinished_before = run->at.unfinished_segment_id, kept_end = 0;
     struct fbat_error ignored;
+    if (index->rows_added == 0) /* taken over whole: nothing to index */
+        return index;
     store->report.footers_rebuilt++;
-    if (store->read_only || index->rows_added == 0)
+    if (store->read_only)
         return index;
     mark_unfinished(run, index->segment->header.segment_id);
-    if (segment_index_write_footer(index, &ignored) < 0)
+    if (find_kept_end(index->segment, index->segment->end, &kept_end, &ignored) < 0 ||
+        write_footer_behind(index, kept_end, &ignored) < 0)
         return index;
     struct segment *segment;
     if (segment_open(store->os, store->dir, index->segment->header.segment_id, &store->meta.store_id, SEGMENT_WRITE,
@@ -175,7 +226,7 @@ static int act(struct recovery_run *run, const struct recovery_facts *facts, con
     struct segment *segment = (*index)->segment;
     switch (recovery_decide(facts)->decision) {
     case RECOVERY_SEAL: *index = seal_again(run, *index); return FBAT_OK;
-    case RECOVERY_DROP_TAIL: note_drop(run, segment, end->offset); break;
+    case RECOVERY_DROP_TAIL: note_drop(run, segment, end); break;
     case RECOVERY_KEEP: break;
     case RECOVERY_DAMAGE:
     case RECOVERY_DISCARD:
@@ -397,10 +448,43 @@ static void finish_report(struct recovery_run *run) {
                  run->expected == 1 ? "no events yet" : "nothing was dropped");
 }
 
+/* ---- what a move to a new segment left behind ---- */
+
+static int note_aside(void *user, const char *name) {
+    uint64_t *segment_id = user;
+    char own[NAME_BYTES_MAX];
+    size_t size = strlen(name), suffix = strlen(SEGMENT_ASIDE_SUFFIX);
+    if (size <= suffix || size >= sizeof own || strcmp(name + size - suffix, SEGMENT_ASIDE_SUFFIX) != 0)
+        return 0;
+    memcpy(own, name, size - suffix);
+    own[size - suffix] = '\0';
+    *segment_id = segment_id_of_name(own);
+    return *segment_id != 0; /* stops there */
+}
+
+/* A segment that never got its name holds nothing that the one before it does not hold. As far as the system allows: who
+ * needs the name makes the file anew. */
+static void remove_aside(struct fbat_store *store) {
+    const struct os_methods *methods = store->os->methods;
+    for (int attempt = 0; attempt < ASIDE_MAX; attempt++) {
+        char path[LIMIT_PATH_BYTES + sizeof SEGMENT_ASIDE_SUFFIX];
+        uint64_t segment_id = 0;
+        (void)methods->dir_list(store->os, store->dir, note_aside, &segment_id);
+        if (segment_id == 0)
+            return;
+        segment_path(store->dir, segment_id, path);
+        memcpy(path + strlen(path), SEGMENT_ASIDE_SUFFIX, sizeof SEGMENT_ASIDE_SUFFIX);
+        if (methods->path_remove(store->os, path) != 0)
+            return;
+    }
+}
+
 int recover_segments(struct fbat_store *store, const struct live *live, bool writer_alive,
                      struct sequencer_start *out_start, struct fbat_error *error) {
     struct recovery_run run = {
         .store = store, .live = live, .bounded = store->read_only && writer_alive, .expected = 1};
+    if (!store->read_only)
+        remove_aside(store);
     FBAT_TRY(segment_ids_list(store->os, store->dir, &run.ids, &run.count, error));
     int status = check_ids(&run, error);
     if (status == FBAT_OK)

@@ -7,21 +7,29 @@
  * error), its expected revision against the stream as the items before it leave it, then its sequence, revision and id.
  * A retry therefore succeeds even if the stream has moved on since.
  *
- * I1: when draft_append fails, or answers FBAT_END, no head was added.
+ * What is staged and not published may still be taken back, so no answer is given that rests on it: neither "this key is
+ * known" nor "the revision is another". The caller is told to wait for it (FBAT_RETRY). Within the open fence there is nothing
+ * to wait for: what it staged counts.
+ *
+ * I1: when draft_append fails, or answers FBAT_END or FBAT_RETRY, no head was added.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/id.h"
 #include "base/limits.h"
 #include "write/sequencer.h"
 
-/* Names the item in the error when the caller gave a batch. */
-static int fail_item(struct fbat_error *error, int status, uint32_t item, bool is_batch) {
-    if (error && is_batch) {
+/* Says at which stage an append failed and, when the caller gave a batch, at which item. */
+static int fail_item(struct fbat_error *error, int status, enum fbat_stage stage, uint32_t item, bool is_batch) {
+    if (status >= 0)
+        return status;
+    error->stage = stage;
+    if (is_batch) {
         char text[sizeof error->message];
         memcpy(text, error->message, sizeof text);
         int used = snprintf(error->message, sizeof error->message, "item %u: ", item);
@@ -79,9 +87,23 @@ static const char *find_difference(const struct fbat_new_event *event, const str
     return NULL;
 }
 
-static int check_known(const struct fbat_new_event *event, const struct draft *draft, struct fbat_error *error) {
-    struct fbat_event known;
-    FBAT_TRY(segment_index_view(draft->known_index, draft->known_position, &known, error));
+int draft_known(const struct sequencer *sequencer, const struct draft *draft, struct fbat_event *out_known,
+                struct fbat_error *error) {
+    if (draft->known_index)
+        return segment_index_view(draft->known_index, draft->known_position, out_known, error);
+    const struct segment *segment = sequencer->active->segment;
+    const uint8_t *record = segment->map + draft->known_staged.record_offset;
+    struct record_sizes sizes;
+    bool fits = record_measure(record, segment->end - draft->known_staged.record_offset, &sizes);
+    FBAT_ASSERT(fits);
+    record_view(record, &sizes, draft->known_staged.sequence, out_known);
+    return FBAT_OK;
+}
+
+static int check_known(const struct sequencer *sequencer, const struct fbat_new_event *event, const struct draft *draft,
+                       struct fbat_error *error) {
+    struct fbat_event known = {0};
+    FBAT_TRY(draft_known(sequencer, draft, &known, error));
     const char *difference = find_difference(event, &draft->causation, &known);
     if (!difference)
         return FBAT_OK;
@@ -106,23 +128,42 @@ static bool add_key(struct sequencer *sequencer, uint32_t item) {
     return true;
 }
 
-static int draft_key(struct sequencer *sequencer, const struct segment_list *list, const struct fbat_new_event *event,
-                     uint32_t item, bool is_batch, struct fbat_error *error) {
-    struct draft *draft = &sequencer->drafts[item];
-    draft->id = event->id;
+/* Whether the key is in the store, or staged: FBAT_OK and draft->known, or FBAT_RETRY. */
+static int find_key(const struct sequencer *sequencer, const struct append *append, struct draft *draft) {
+    const struct staged_key *staged = key_set_find(&sequencer->staged_keys, &draft->id);
     draft->known_index = NULL;
+    draft->known = staged != NULL;
+    if (staged && !append->fence)
+        return FBAT_RETRY;
+    if (staged) {
+        draft->known_staged = *staged;
+        return FBAT_OK;
+    }
+    /* Indexes leave the directory only under the lock we hold, so what is found outlives the list. */
+    struct segment_list *list = directory_acquire(sequencer->directory);
+    draft->known = segment_list_find_id(list, directory_visible(sequencer->directory), &draft->id, draft->id_hash,
+                                        &draft->known_index, &draft->known_position);
+    segment_list_release(list);
+    return FBAT_OK;
+}
+
+static int draft_key(struct sequencer *sequencer, const struct append *append, uint32_t item,
+                     struct fbat_error *error) {
+    struct draft *draft = &sequencer->drafts[item];
+    const struct fbat_new_event *event = &append->events[item];
+    draft->id = event->id;
+    draft->known = false;
     if (fbat_id_is_none(&event->id))
         return FBAT_OK;
     draft->id_hash = segment_index_id_hash(&event->id);
-    if (is_batch && !add_key(sequencer, item)) {
+    if (append->is_batch && !add_key(sequencer, item)) {
         error_set(error, FBAT_ERR_IDEMPOTENCY_CONFLICT, "its id is also that of an item before it in the batch");
-        return fail_item(error, FBAT_ERR_IDEMPOTENCY_CONFLICT, item, is_batch);
+        return fail_item(error, FBAT_ERR_IDEMPOTENCY_CONFLICT, FBAT_STAGE_KEY, item, append->is_batch);
     }
-    if (!segment_list_find_id(list, sequencer->last_sequence, &event->id, draft->id_hash, &draft->known_index,
-                              &draft->known_position))
-        return FBAT_OK;
-    int status = check_known(event, draft, error);
-    return status < 0 ? fail_item(error, status, item, is_batch) : FBAT_OK;
+    int status = find_key(sequencer, append, draft);
+    if (status == FBAT_OK && draft->known)
+        status = check_known(sequencer, event, draft, error);
+    return fail_item(error, status, FBAT_STAGE_KEY, item, append->is_batch);
 }
 
 /* Gives ids to the items before `end` that have none: in item order, so that ids rise with sequences. */
@@ -154,72 +195,113 @@ struct key_counts {
     uint32_t known, first_known, first_new;
 };
 
-static int count_keys(struct sequencer *sequencer, const struct segment_list *list, const struct fbat_new_event *events,
-                      uint32_t count, bool is_batch, struct key_counts *counts, struct fbat_error *error) {
-    for (uint32_t item = 0; item < count; item++) {
+static int count_keys(struct sequencer *sequencer, const struct append *append, struct key_counts *counts,
+                      struct fbat_error *error) {
+    for (uint32_t item = 0; item < append->count; item++) {
         sequencer->drafts[item].id_made = false;
-        FBAT_TRY(draft_causation(sequencer, &events[item], item, error));
-        FBAT_TRY(draft_key(sequencer, list, &events[item], item, is_batch, error));
-        if (sequencer->drafts[item].known_index)
+        FBAT_TRY(draft_causation(sequencer, &append->events[item], item, error));
+        int status = draft_key(sequencer, append, item, error);
+        if (status != FBAT_OK)
+            return status;
+        if (sequencer->drafts[item].known)
             counts->first_known = counts->known++ == 0 ? item : counts->first_known;
         else
-            counts->first_new = counts->first_new == count ? item : counts->first_new;
+            counts->first_new = counts->first_new == append->count ? item : counts->first_new;
     }
     return FBAT_OK;
 }
 
 /* Keys of all items: how many are known. */
-static int draft_keys(struct sequencer *sequencer, const struct fbat_new_event *events, uint32_t count, bool is_batch,
-                      uint32_t *out_known, struct fbat_error *error) {
-    struct key_counts counts = {.first_new = count};
-    /* Changed only under the lock we hold, so neither the list nor its indexes go away. */
-    const struct segment_list *list = sequencer->directory->current;
+static int draft_keys(struct sequencer *sequencer, const struct append *append, uint32_t *out_known,
+                      struct fbat_error *error) {
+    struct key_counts counts = {.first_new = append->count};
     sequencer->ids_drafted = 0;
-    if (is_batch)
+    if (append->is_batch)
         memset(sequencer->key_slots, 0, sequencer->key_slots_size * sizeof *sequencer->key_slots);
-    FBAT_TRY(count_keys(sequencer, list, events, count, is_batch, &counts, error));
+    int status = count_keys(sequencer, append, &counts, error);
+    if (status != FBAT_OK)
+        return status;
     *out_known = counts.known;
-    if (counts.known == 0 || counts.known == count)
+    if (counts.known == 0 || counts.known == append->count)
         return FBAT_OK;
     error_set(error, FBAT_ERR_IDEMPOTENCY_PARTIAL,
               "its id is in the store already, but that of item %u is not; append the new items alone",
               counts.first_new);
-    return fail_item(error, FBAT_ERR_IDEMPOTENCY_PARTIAL, counts.first_known, is_batch);
+    return fail_item(error, FBAT_ERR_IDEMPOTENCY_PARTIAL, FBAT_STAGE_KEY, counts.first_known, append->is_batch);
 }
 
 /* ---- streams ---- */
 
-static bool expectation_holds(const struct fbat_new_event *event, uint64_t revision) {
-    switch (event->expect) {
+/* What is expected of a stream: by an item of itself, or by a condition. */
+struct expectation {
+    struct fbat_slice scope, entity;
+    enum fbat_expect expect;
+    uint64_t revision;
+};
+
+static bool holds(const struct expectation *expected, uint64_t revision) {
+    switch (expected->expect) {
     case FBAT_EXPECT_NONE: return revision == 0;
     case FBAT_EXPECT_EXISTS: return revision > 0;
-    case FBAT_EXPECT_REVISION: return revision == event->expected_revision;
+    case FBAT_EXPECT_REVISION: return revision == expected->revision;
     case FBAT_EXPECT_ANY: break;
     }
     return true;
 }
 
-static int fail_expectation(const struct fbat_new_event *event, uint64_t actual, struct fbat_error *error) {
-    uint64_t expected = event->expect == FBAT_EXPECT_REVISION ? event->expected_revision : 0;
-    const char *wanted = event->expect == FBAT_EXPECT_EXISTS ? "expected to exist" : "expected at revision";
+static int fail_expectation(const struct expectation *expected, uint64_t actual, struct fbat_error *error) {
+    uint64_t revision = expected->expect == FBAT_EXPECT_REVISION ? expected->revision : 0;
+    const char *wanted = expected->expect == FBAT_EXPECT_EXISTS ? "expected to exist" : "expected at revision";
     char number[32] = "";
-    if (event->expect != FBAT_EXPECT_EXISTS)
-        snprintf(number, sizeof number, " %" PRIu64, expected);
+    if (expected->expect != FBAT_EXPECT_EXISTS)
+        snprintf(number, sizeof number, " %" PRIu64, revision);
     error_set(error, FBAT_ERR_REVISION,
               "the stream %.*s in %.*s was %s%s, but is at %" PRIu64 "; read it and decide anew",
-              (int)(event->entity.size < 80 ? event->entity.size : 80), (const char *)event->entity.data,
-              (int)(event->scope.size < 80 ? event->scope.size : 80), (const char *)event->scope.data, wanted, number,
-              actual);
-    if (error) {
-        error->expected_revision = expected;
-        error->actual_revision = actual;
-    }
+              (int)(expected->entity.size < 80 ? expected->entity.size : 80), (const char *)expected->entity.data,
+              (int)(expected->scope.size < 80 ? expected->scope.size : 80), (const char *)expected->scope.data, wanted,
+              number, actual);
+    error->stage = FBAT_STAGE_CONDITION;
+    error->expected_revision = revision;
+    error->actual_revision = actual;
     return FBAT_ERR_REVISION;
 }
 
+/* An expectation against a stream at `revision`. head NULL: there is none. */
+static int check_expectation(const struct sequencer *sequencer, const struct append *append,
+                             const struct expectation *expected, const struct stream_head *head, uint64_t revision,
+                             struct fbat_error *error) {
+    if (holds(expected, revision))
+        return FBAT_OK;
+    bool unpublished = head && head->last_sequence > directory_visible(sequencer->directory);
+    if (unpublished && !append->fence && sequencer->first)
+        return FBAT_RETRY;
+    return fail_expectation(expected, revision, error);
+}
+
+int draft_conditions(struct sequencer *sequencer, const struct append *append, struct fbat_error *error) {
+    for (size_t at = 0; at < append->condition_count; at++) {
+        const struct fbat_condition *given = &append->conditions[at];
+        const struct expectation expected = {given->scope, given->entity, given->expect, given->expected_revision};
+        uint64_t name_hash = hash_stream(given->scope.data, given->scope.size, given->entity.data, given->entity.size);
+        const struct stream_head *head = streams_find(&sequencer->streams, name_hash, given->scope, given->entity);
+        int status = check_expectation(sequencer, append, &expected, head, head ? head->revision : 0, error);
+        if (status < 0) {
+            char text[sizeof error->message];
+            memcpy(text, error->message, sizeof text);
+            snprintf(error->message, sizeof error->message, "condition %zu: %.470s", at + 1, text);
+            error->condition = (uint32_t)at + 1;
+        }
+        if (status != FBAT_OK)
+            return status;
+    }
+    return FBAT_OK;
+}
+
 /* Revision and predecessor of an item, the items before it counted in. */
-static int draft_stream(struct sequencer *sequencer, const struct fbat_new_event *event, uint32_t item,
+static int draft_stream(struct sequencer *sequencer, const struct append *append, uint32_t item,
                         struct fbat_error *error) {
+    const struct fbat_new_event *event = &append->events[item];
+    const struct expectation expected = {event->scope, event->entity, event->expect, event->expected_revision};
     struct draft *draft = &sequencer->drafts[item];
     uint64_t name_hash = hash_stream(event->scope.data, event->scope.size, event->entity.data, event->entity.size);
     struct stream_head *head = streams_find_or_add(&sequencer->streams, name_hash, event->scope, event->entity);
@@ -227,8 +309,9 @@ static int draft_stream(struct sequencer *sequencer, const struct fbat_new_event
         return error_set_no_memory(error);
     bool seen = head->draft_epoch == sequencer->append_epoch;
     uint64_t revision = seen ? head->draft_revision : head->revision;
-    if (!expectation_holds(event, revision))
-        return fail_expectation(event, revision, error);
+    int status = check_expectation(sequencer, append, &expected, head, revision, error);
+    if (status != FBAT_OK)
+        return status;
     draft->head = head;
     draft->previous_item = seen ? head->draft_item + 1 : 0;
     draft->revision = revision + 1;
@@ -238,10 +321,13 @@ static int draft_stream(struct sequencer *sequencer, const struct fbat_new_event
     return FBAT_OK;
 }
 
-static int draft_item(struct sequencer *sequencer, const struct fbat_new_event *event, uint32_t item,
+static int draft_item(struct sequencer *sequencer, const struct append *append, uint32_t item,
                       struct fbat_error *error) {
+    const struct fbat_new_event *event = &append->events[item];
     struct draft *draft = &sequencer->drafts[item];
-    FBAT_TRY(draft_stream(sequencer, event, item, error));
+    int status = draft_stream(sequencer, append, item, error);
+    if (status != FBAT_OK)
+        return status;
     draft->sequence = sequencer->last_sequence + 1 + item;
     FBAT_TRY(draft_ids(sequencer, item + 1, error));
     if (sequencer->active)
@@ -254,19 +340,22 @@ static int draft_item(struct sequencer *sequencer, const struct fbat_new_event *
     return FBAT_OK;
 }
 
-int draft_append(struct sequencer *sequencer, const struct fbat_new_event *events, uint32_t count, bool is_batch,
-                 struct fbat_error *error) {
-    uint32_t known, heads_before = sequencer->streams.count;
+static int draft_items(struct sequencer *sequencer, const struct append *append, struct fbat_error *error) {
+    int status = draft_conditions(sequencer, append, error);
+    for (uint32_t item = 0; item < append->count && status == FBAT_OK; item++)
+        status =
+            fail_item(error, draft_item(sequencer, append, item, error), FBAT_STAGE_CONDITION, item, append->is_batch);
+    return status;
+}
+
+int draft_append(struct sequencer *sequencer, const struct append *append, struct fbat_error *error) {
+    uint32_t known = 0, heads_before = sequencer->streams.count;
     sequencer->append_epoch++;
-    FBAT_TRY(draft_keys(sequencer, events, count, is_batch, &known, error));
-    if (known == count)
-        return FBAT_END;
-    for (uint32_t item = 0; item < count; item++) {
-        int status = draft_item(sequencer, &events[item], item, error);
-        if (status < 0) {
-            streams_forget(&sequencer->streams, heads_before);
-            return fail_item(error, status, item, is_batch);
-        }
-    }
-    return FBAT_OK;
+    int status = draft_keys(sequencer, append, &known, error);
+    if (status != FBAT_OK || known == append->count)
+        return status == FBAT_OK ? FBAT_END : status;
+    status = draft_items(sequencer, append, error);
+    if (status != FBAT_OK)
+        streams_forget(&sequencer->streams, heads_before);
+    return status;
 }

@@ -11,12 +11,26 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "api/handle.h"
+#include "os/os.h"
+#include "store/store.h"
+
+enum { LOOKS_OF_SLEEP = 50 }; /* so often in a row a thread must be seen asleep */
+
 struct fbat_error fault;
+static atomic_int actors_at_work;
+struct watched_disk watched_disk;
+struct gate clock_gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+struct gate sync_gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+const struct fbat_append_options level_written = {.struct_size = sizeof level_written, .level = FBAT_LEVEL_WRITTEN};
+const struct fbat_append_options level_durable = {.struct_size = sizeof level_durable, .level = FBAT_LEVEL_DURABLE};
 
 static bool make_root(struct fixture *fixture, bool in_memory) {
     join_path("/dev/shm", "fbat-test-XXXXXX", fixture->root);
@@ -33,6 +47,7 @@ static int set_up(void **state, bool in_memory) {
     }
     join_path(fixture->root, "store", fixture->dir);
     fbat_config_init(&fixture->config, fixture->dir);
+    memset(&watched_disk, 0, sizeof watched_disk);
     *state = fixture;
     return 0;
 }
@@ -47,6 +62,10 @@ int fixture_setup_in_memory(void **state) {
 
 int fixture_teardown(void **state) {
     struct fixture *fixture = *state;
+    gate_open(&clock_gate);
+    gate_open(&sync_gate);
+    while (atomic_load(&actors_at_work) > 0)
+        sched_yield();
     (void)fbat_close(fixture->store, NULL);
     bool removed = test_remove_tree(fixture->root);
     free(fixture);
@@ -123,6 +142,74 @@ struct fbat_id id_of(const char *name) {
     struct fbat_id id;
     assert_ok(fbat_id_derive(fbat_text(name), &id));
     return id;
+}
+
+struct fbat_new_event event_keyed(const char *key, const char *entity, const char *payload) {
+    struct fbat_new_event event = event_of(entity, "scope", payload);
+    event.id = id_of(key);
+    return event;
+}
+
+struct fbat_new_event event_expecting(const char *entity, enum fbat_expect expect, uint64_t revision) {
+    struct fbat_new_event event = event_of(entity, "scope", "payload");
+    event.expect = expect;
+    event.expected_revision = revision;
+    return event;
+}
+
+struct fbat_frontier frontier_now(struct fbat_store *store) {
+    struct fbat_frontier frontier;
+    fbat_frontier(store, &frontier);
+    assert_true(frontier.durable <= frontier.visible && frontier.visible <= frontier.written);
+    assert_true(frontier.written <= frontier.accepted);
+    return frontier;
+}
+
+void check_event_at(struct fbat_store *store, uint64_t sequence, const char *entity, const char *payload,
+                    const char *file, int line) {
+    struct fbat_event event;
+    check_status(FBAT_OK, fbat_get_by_sequence(store, sequence, &event, &fault), "fbat_get_by_sequence", file, line);
+    check_slice(fbat_text(entity), event.entity, file, line);
+    check_slice(fbat_text(payload), event.payload, file, line);
+    fbat_event_release(&event);
+}
+
+uint64_t revision_of(struct fbat_store *store, const char *entity) {
+    struct fbat_event event;
+    int status = fbat_latest(store, fbat_text(entity), fbat_text("scope"), &event, &fault);
+    if (status == FBAT_ERR_NOT_FOUND)
+        return 0;
+    assert_ok(status);
+    uint64_t revision = event.revision;
+    fbat_event_release(&event);
+    return revision;
+}
+
+struct fbat_ticket *submit_event(struct fbat_store *store, const struct fbat_new_event *event) {
+    struct fbat_ticket *ticket;
+    assert_ok(fbat_submit(store, event, NULL, &ticket, &fault));
+    return ticket;
+}
+
+struct fbat_ticket *submit_text(struct fbat_store *store, const char *entity, const char *payload) {
+    struct fbat_new_event event = event_of(entity, "scope", payload);
+    return submit_event(store, &event);
+}
+
+struct fbat_receipt ticket_done(struct fbat_ticket *ticket) {
+    struct fbat_receipt receipt, *receipts = calloc(fbat_ticket_count(ticket), sizeof *receipts);
+    assert_non_null(receipts);
+    assert_ok(fbat_ticket_wait(ticket, FBAT_FOREVER, receipts, &fault));
+    fbat_ticket_release(ticket);
+    receipt = receipts[0];
+    free(receipts);
+    return receipt;
+}
+
+void check_ticket(int expected, struct fbat_ticket *ticket, const char *file, int line) {
+    int status = fbat_ticket_wait(ticket, FBAT_FOREVER, NULL, &fault);
+    fbat_ticket_release(ticket);
+    check_status(expected, status, "fbat_ticket_wait", file, line);
 }
 
 uint64_t count_events(struct fbat_store *store) {
@@ -268,6 +355,151 @@ uint32_t crc32c_of(const void *bytes, size_t size, uint32_t crc) {
             crc = (crc >> 1) ^ (UINT32_C(0x82F63B78) & (0u - (crc & 1)));
     }
     return ~crc;
+}
+
+/* ---- threads ---- */
+
+static void *run_actor(void *user) {
+    struct actor *actor = user;
+    atomic_store(&actor->id, gettid());
+    actor->act(actor->user);
+    atomic_store(&actor->done, true);
+    atomic_fetch_sub(&actors_at_work, 1);
+    return NULL;
+}
+
+void actor_start(struct actor *actor, void (*act)(void *user), void *user) {
+    actor->act = act;
+    actor->user = user;
+    atomic_init(&actor->id, 0);
+    atomic_init(&actor->done, false);
+    atomic_fetch_add(&actors_at_work, 1);
+    assert_int_equal(pthread_create(&actor->thread, NULL, run_actor, actor), 0);
+}
+
+bool actor_is_done(struct actor *actor) {
+    return atomic_load(&actor->done);
+}
+
+void actor_join(struct actor *actor) {
+    assert_int_equal(pthread_join(actor->thread, NULL), 0);
+}
+
+/* The state stands behind the name, which is in parentheses. */
+static bool is_asleep(pid_t id) {
+    char path[64], text[256] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)id);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return false;
+    ssize_t size = read(file, text, sizeof text - 1);
+    close(file);
+    const char *end = size > 0 ? strrchr(text, ')') : NULL;
+    return end && end[1] == ' ' && end[2] == 'S';
+}
+
+void actor_await_sleep(struct actor *actor) {
+    for (int looks = 0; looks < LOOKS_OF_SLEEP && !actor_is_done(actor);) {
+        looks = is_asleep(atomic_load(&actor->id)) ? looks + 1 : 0;
+        sched_yield();
+    }
+}
+
+void gate_shut(struct gate *gate) {
+    pthread_mutex_lock(&gate->lock);
+    gate->shut = true;
+    gate->allowed = 0;
+    pthread_mutex_unlock(&gate->lock);
+}
+
+void gate_open(struct gate *gate) {
+    pthread_mutex_lock(&gate->lock);
+    gate->shut = false;
+    pthread_cond_broadcast(&gate->changed);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+void gate_allow(struct gate *gate, uint32_t count) {
+    pthread_mutex_lock(&gate->lock);
+    gate->allowed += count;
+    pthread_cond_broadcast(&gate->changed);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+void gate_await(struct gate *gate, uint32_t count) {
+    pthread_mutex_lock(&gate->lock);
+    while (gate->waiting < count)
+        pthread_cond_wait(&gate->changed, &gate->lock);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+static void gate_pass(struct gate *gate) {
+    pthread_mutex_lock(&gate->lock);
+    gate->waiting++;
+    pthread_cond_broadcast(&gate->changed);
+    while (gate->shut && gate->allowed == 0)
+        pthread_cond_wait(&gate->changed, &gate->lock);
+    if (gate->shut)
+        gate->allowed--;
+    gate->waiting--;
+    pthread_mutex_unlock(&gate->lock);
+}
+
+static int64_t stop_at_gate(void *user) {
+    gate_pass(user);
+    return 1700000000000000;
+}
+
+void use_clock_gate(struct fixture *fixture) {
+    fixture->config.clock = stop_at_gate;
+    fixture->config.clock_user = &clock_gate;
+}
+
+struct fbat_ticket *hold_writer(struct fixture *fixture) {
+    struct fbat_new_event event = event_keyed("held", "held", "held");
+    struct fbat_ticket *ticket;
+    gate_shut(&clock_gate);
+    assert_ok(fbat_submit(fixture->store, &event, NULL, &ticket, &fault));
+    gate_await(&clock_gate, 1);
+    return ticket;
+}
+
+/* ---- the watched disk ---- */
+
+static bool take_one(atomic_uint *count) {
+    unsigned left = atomic_load(count);
+    while (left > 0)
+        if (atomic_compare_exchange_weak(count, &left, left - 1))
+            return true;
+    return false;
+}
+
+static int watched_sync(struct os *os, struct os_file *file, enum os_sync_mode mode) {
+    (void)os;
+    gate_pass(&sync_gate);
+    bool fails =
+        take_one(&watched_disk.syncs_to_fail); /* decided before it is counted: who sees the count may change that */
+    atomic_fetch_add(&watched_disk.syncs, 1);
+    return fails ? EIO : os_posix()->methods->file_sync(os_posix(), file, mode);
+}
+
+static int watched_write(struct os *os, struct os_file *file, const void *bytes, size_t size, uint64_t offset) {
+    (void)os;
+    if (!take_one(&watched_disk.writes_to_fail))
+        return os_posix()->methods->file_write_at(os_posix(), file, bytes, size, offset);
+    (void)os_posix()->methods->file_write_at(os_posix(), file, bytes, size / 2, offset);
+    return EIO;
+}
+
+void open_store_watched(struct fixture *fixture) {
+    static struct os_methods methods;
+    static struct os watched = {.methods = &methods};
+    methods = *os_posix()->methods; /* whose functions do not look at the os they are given */
+    methods.file_sync = watched_sync;
+    methods.file_write_at = watched_write;
+    assert_null(fixture->store);
+    assert_ok(store_open(&watched, &fixture->config, &fixture->store, &fault));
+    handle_adopt(fixture->store);
 }
 
 /* ---- other processes ---- */

@@ -8,8 +8,10 @@
 #ifndef FBAT_TESTS_API_FIXTURE_H
 #define FBAT_TESTS_API_FIXTURE_H
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -78,6 +80,36 @@ struct fbat_receipt append_text(struct fbat_store *store, const char *entity, co
 /* The id derived from a name. */
 struct fbat_id id_of(const char *name);
 
+/* The same event in scope "scope", with an id derived from key; or with an expectation. */
+struct fbat_new_event event_keyed(const char *key, const char *entity, const char *payload);
+struct fbat_new_event event_expecting(const char *entity, enum fbat_expect expect, uint64_t revision);
+
+/* Options with nothing but a level. */
+extern const struct fbat_append_options level_written, level_durable;
+
+/* The watermarks, after a look at their order. */
+struct fbat_frontier frontier_now(struct fbat_store *store);
+
+/* The visible event at this sequence is this one. */
+#define assert_event_at(store, sequence, entity, payload)                                                              \
+    check_event_at((store), (sequence), (entity), (payload), __FILE__, __LINE__)
+void check_event_at(struct fbat_store *store, uint64_t sequence, const char *entity, const char *payload,
+                    const char *file, int line);
+
+/* Where the stream stands, in scope "scope"; 0: there is none. */
+uint64_t revision_of(struct fbat_store *store, const char *entity);
+
+/* Tickets of one event. */
+struct fbat_ticket *submit_event(struct fbat_store *store, const struct fbat_new_event *event);
+struct fbat_ticket *submit_text(struct fbat_store *store, const char *entity, const char *payload);
+
+/* Waits for the ticket, which must be answered FBAT_OK, and releases it; the receipt of its first event. */
+struct fbat_receipt ticket_done(struct fbat_ticket *ticket);
+
+/* Waits for the ticket, which must be answered with this status, and releases it; the detail is in `fault`. */
+#define assert_ticket(expected, ticket) check_ticket((expected), (ticket), __FILE__, __LINE__)
+void check_ticket(int expected, struct fbat_ticket *ticket, const char *file, int line);
+
 /* The hash that an event must have, from its other fields, as docs/FORMAT.md says. id_made: by the store. */
 void hash_event(const struct fbat_event *event, bool id_made, uint8_t out_hash[32]);
 
@@ -99,6 +131,65 @@ void patch_file(const char *path, uint64_t offset, const void *bytes, size_t siz
 
 /* CRC-32C of bytes, continued from crc. */
 uint32_t crc32c_of(const void *bytes, size_t size, uint32_t crc);
+
+/* ---- threads ---- */
+
+/* A thread that does one thing; it must not use cmocka's asserts. What it works on is static, because it may outlive a test
+ * that fails: teardown waits for it. */
+struct actor {
+    pthread_t thread;
+    void (*act)(void *user);
+    void *user;
+    _Atomic pid_t id; /* of the thread, 0 before it runs */
+    atomic_bool done;
+};
+
+void actor_start(struct actor *actor, void (*act)(void *user), void *user);
+
+/* Waits, by looking, until the thread sleeps, waiting for something, or is done. */
+void actor_await_sleep(struct actor *actor);
+bool actor_is_done(struct actor *actor);
+void actor_join(struct actor *actor);
+
+/* A place where threads stop while it is shut. Teardown opens both. */
+struct gate {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool shut;
+    uint32_t allowed; /* so many may pass though it is shut */
+    uint32_t waiting;
+};
+
+extern struct gate
+    clock_gate; /* every append asks config.clock for the time, under the writer's lock: see hold_writer */
+extern struct gate sync_gate; /* every sync of a file on the watched disk: see open_store_watched */
+
+void gate_shut(struct gate *gate);
+void gate_open(struct gate *gate);
+void gate_allow(struct gate *gate, uint32_t count);
+
+/* Waits until so many threads stand before it. */
+void gate_await(struct gate *gate, uint32_t count);
+
+/* To be called before opening: lets config.clock stop at clock_gate. Time stands still. */
+void use_clock_gate(struct fixture *fixture);
+
+/* With use_clock_gate: submits an event "held" in a stream of that name, and comes back when the writer's thread stands at
+ * the gate with it. gate_open lets it go on. */
+struct fbat_ticket *hold_writer(struct fixture *fixture);
+
+/* ---- the watched disk: the system's, with syncs that can be counted, held up and made to fail ---- */
+
+struct watched_disk {
+    atomic_uint syncs;          /* of files, since the start of the test */
+    atomic_uint syncs_to_fail;  /* the next so many syncs of files answer EIO, without doing anything */
+    atomic_uint writes_to_fail; /* the next so many writes answer EIO, after half of the bytes */
+};
+
+extern struct watched_disk watched_disk;
+
+/* As open_store, on it. */
+void open_store_watched(struct fixture *fixture);
 
 /* ---- other processes ---- */
 

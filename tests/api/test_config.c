@@ -222,7 +222,8 @@ static void assert_invalid(const struct fbat_config *config, const char *field) 
     assert_status(FBAT_ERR_CONFIG, fbat_config_validate(config, NULL));
 }
 
-static int fail_nowhere(void *user, const char *point) {
+static int fail_nowhere(void *user, const char *point, uint64_t detail) {
+    (void)detail;
     (void)user, (void)point;
     return 0;
 }

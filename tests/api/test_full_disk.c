@@ -81,8 +81,8 @@ static struct fbat_new_event event_of_bytes(size_t size) {
     return event;
 }
 
-static const struct fbat_append_options at_written = {sizeof at_written, FBAT_LEVEL_WRITTEN};
-static const struct fbat_append_options at_durable = {sizeof at_durable, FBAT_LEVEL_DURABLE};
+static const struct fbat_append_options at_written = {.struct_size = sizeof at_written, .level = FBAT_LEVEL_WRITTEN};
+static const struct fbat_append_options at_durable = {.struct_size = sizeof at_durable, .level = FBAT_LEVEL_DURABLE};
 
 /* Appends until there is no space; how many events there are then. */
 static uint64_t append_until_full(struct fixture *fixture, const struct fbat_append_options *options, size_t bytes) {

@@ -79,7 +79,7 @@ static void *write_until_killed(void *user) {
     const struct victim *victim = author->victim;
     struct ledger *ledger = &victim->shared->ledgers[author->number];
     struct test_random random = test_random_init(victim->seed + (uint64_t)author->number);
-    static const struct fbat_append_options durable = {sizeof durable, FBAT_LEVEL_DURABLE};
+    static const struct fbat_append_options durable = {.struct_size = sizeof durable, .level = FBAT_LEVEL_DURABLE};
     for (uint32_t operation = 0; atomic_load(&ledger->count) + BATCH_MAX < NOTES_MAX; operation++) {
         char payloads[BATCH_MAX][PAYLOAD_BYTES];
         struct fbat_new_event events[BATCH_MAX];

@@ -57,7 +57,9 @@ static void stats_count_what_is_there(void **state) {
         assert_int_equal(stats.kinds_named, 2);
         assert_int_equal(stats.first_sequence, 1);
         assert_int_equal(stats.last_sequence, 22);
-        assert_int_equal(stats.segments_sealed, stats.segments - 1);
+        /* Sealing follows in the background; closing waits for it. */
+        assert_true(stats.segments_sealed <= stats.segments - 1);
+        assert_true(pass == 0 || stats.segments_sealed == stats.segments - 1);
         assert_true(stats.segments >= 2);
         assert_true(stats.memory_index > 0);
         struct fbat_event event;
@@ -131,12 +133,13 @@ static void check_verifies_everything(void **state) {
     for (int pass = 0; pass < 2; pass++) { /* beside the writer, and after it closed */
         struct fbat_check_report report = assert_whole(fixture->dir);
         assert_int_equal(report.segments, stats.segments);
-        assert_int_equal(report.footers, stats.segments_sealed);
+        assert_true(report.footers <= stats.segments - 1);
+        assert_true(pass == 0 || report.footers == stats.segments - 1);
         assert_int_equal(report.frames, 2 + 3 + 3 + 2);
         assert_int_equal(report.events, 22);
         assert_int_equal(report.streams, 4);
         assert_int_equal(report.last_sequence, 22);
-        assert_int_equal(report.remarks, 0);
+        assert_true(pass == 0 || report.remarks == 0);
         assert_true(report.bytes > 0);
         if (pass == 0)
             close_store(fixture);

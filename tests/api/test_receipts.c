@@ -6,8 +6,8 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-static const struct fbat_append_options at_written = {sizeof at_written, FBAT_LEVEL_WRITTEN};
-static const struct fbat_append_options at_durable = {sizeof at_durable, FBAT_LEVEL_DURABLE};
+static const struct fbat_append_options at_written = {.struct_size = sizeof at_written, .level = FBAT_LEVEL_WRITTEN};
+static const struct fbat_append_options at_durable = {.struct_size = sizeof at_durable, .level = FBAT_LEVEL_DURABLE};
 
 /* Only a sync that somebody asks for. */
 static struct fixture *opened_without_syncs(void **state) {
@@ -37,7 +37,7 @@ static struct fbat_receipt append_at(struct fbat_store *store, const struct fbat
 static void default_level_is_written(void **state) {
     struct fixture *fixture = opened_without_syncs(state);
     assert_int_equal(append_at(fixture->store, NULL).level, FBAT_LEVEL_WRITTEN);
-    const struct fbat_append_options options = {sizeof options, FBAT_LEVEL_DEFAULT};
+    const struct fbat_append_options options = {.struct_size = sizeof options, .level = FBAT_LEVEL_DEFAULT};
     assert_int_equal(append_at(fixture->store, &options).level, FBAT_LEVEL_WRITTEN);
     assert_int_equal(frontier_of(fixture->store).durable, 0);
     assert_int_equal(frontier_of(fixture->store).visible, 2);

@@ -359,8 +359,8 @@ static void segment_of_one_byte_holds_one_frame(void **state) {
     assert_ok(fbat_append_batch(fixture->store, batch, 10, NULL, NULL, &fault));
     append_text(fixture->store, "one", "scope", "payload");
     assert_int_equal(stats_of(fixture->store).segments, 3);
-    assert_int_equal(stats_of(fixture->store).segments_sealed, 2);
     reopen_store(fixture);
+    assert_int_equal(stats_of(fixture->store).segments_sealed, 2);
     append_text(fixture->store, "one", "scope", "payload");
     assert_int_equal(stats_of(fixture->store).segments, 4);
     assert_int_equal(count_events(fixture->store), 13);

@@ -75,7 +75,7 @@ static void keep_receipts(struct worker *worker, const struct fbat_receipt *rece
 }
 
 static const struct fbat_append_options *choose_level(struct worker *worker) {
-    static const struct fbat_append_options durable = {sizeof durable, FBAT_LEVEL_DURABLE};
+    static const struct fbat_append_options durable = {.struct_size = sizeof durable, .level = FBAT_LEVEL_DURABLE};
     return test_random_one_in(&worker->random, worker->run->durable_one_in) ? &durable : NULL;
 }
 

@@ -103,8 +103,12 @@ static bool ids_equal(const struct fbat_id *a, const struct fbat_id *b) {
     return memcmp(a, b, sizeof *a) == 0;
 }
 
+uint32_t model_stream(uint8_t entity, uint8_t scope) {
+    return (uint32_t)entity * MODEL_SCOPES + scope;
+}
+
 static uint32_t stream_of(const struct model_input *input) {
-    return (uint32_t)input->entity * MODEL_SCOPES + input->scope;
+    return model_stream(input->entity, input->scope);
 }
 
 uint64_t model_find_id(const struct model *model, const struct fbat_id *id) {
@@ -142,15 +146,17 @@ static bool is_repeated(const struct model_input *inputs, size_t item) {
     return false;
 }
 
-/* The keys of all items, in order: a conflict, or how many are known. */
-static struct model_answer predict_keys(const struct model *model, const struct model_input *inputs, size_t count,
-                                        size_t *out_known) {
+/* The keys of all items, in order: a conflict, or how many are known. Events behind `limit` are not there yet. */
+static struct model_answer predict_keys(const struct model *model, uint64_t limit, const struct model_input *inputs,
+                                        size_t count, size_t *out_known) {
     struct model_answer answer = {.status = FBAT_OK};
     size_t known = 0, first_known = 0;
     for (size_t item = 0; item < count; item++) {
         if (fbat_id_is_none(&inputs[item].id))
             continue;
         uint64_t sequence = model_find_id(model, &inputs[item].id);
+        if (sequence > limit)
+            sequence = 0;
         bool repeated = is_repeated(inputs, item);
         if (repeated || (sequence && !is_same_event(inputs, item, &model->events[sequence - 1])))
             return (struct model_answer){
@@ -168,31 +174,83 @@ static struct model_answer predict_keys(const struct model *model, const struct 
     return answer;
 }
 
-static bool holds(const struct model_input *input, uint64_t revision) {
-    switch (input->expect) {
+struct model_answer model_predict_keys_at(const struct model *model, uint64_t sequence,
+                                          const struct model_input *inputs, size_t count) {
+    size_t known = 0;
+    return predict_keys(model, sequence, inputs, count, &known);
+}
+
+bool model_holds(enum fbat_expect expect, uint64_t expected_revision, uint64_t revision) {
+    switch (expect) {
     case FBAT_EXPECT_NONE: return revision == 0;
     case FBAT_EXPECT_EXISTS: return revision > 0;
-    case FBAT_EXPECT_REVISION: return revision == input->expected_revision;
+    case FBAT_EXPECT_REVISION: return revision == expected_revision;
     case FBAT_EXPECT_ANY: break;
     }
     return true;
 }
 
-struct model_answer model_predict(const struct model *model, const struct model_input *inputs, size_t count) {
-    size_t known = 0;
-    struct model_answer answer = predict_keys(model, inputs, count, &known);
-    if (answer.status < 0 || known > 0)
-        return answer;
+static struct model_answer predict_items(const struct model *model, const struct model_input *inputs, size_t count) {
+    struct model_answer answer = {.status = FBAT_OK};
     uint64_t revisions[MODEL_STREAMS];
     memcpy(revisions, model->revisions, sizeof revisions);
     for (size_t item = 0; item < count; item++) {
         uint64_t *revision = &revisions[stream_of(&inputs[item])];
-        if (!holds(&inputs[item], *revision))
+        if (!model_holds(inputs[item].expect, inputs[item].expected_revision, *revision))
             return (struct model_answer){.status = FBAT_ERR_REVISION, .item = item, .actual_revision = *revision};
         answer.sequences[item] = model->count + 1 + item;
         answer.revisions[item] = ++*revision;
     }
     return answer;
+}
+
+struct model_answer model_predict(const struct model *model, const struct model_input *inputs, size_t count) {
+    size_t known = 0;
+    struct model_answer answer = predict_keys(model, model->count, inputs, count, &known);
+    return answer.status < 0 || known > 0 ? answer : predict_items(model, inputs, count);
+}
+
+struct model_answer model_predict_request(const struct model *model, const struct model_request *request) {
+    size_t known = 0;
+    struct model_answer answer = predict_keys(model, model->count, request->inputs, request->count, &known);
+    if (answer.status < 0 || known > 0)
+        return answer;
+    for (size_t at = 0; at < request->condition_count; at++) {
+        const struct model_condition *condition = &request->conditions[at];
+        uint64_t revision = model->revisions[model_stream(condition->entity, condition->scope)];
+        if (!model_holds(condition->expect, condition->expected_revision, revision))
+            return (struct model_answer){.status = FBAT_ERR_REVISION, .condition = at + 1, .actual_revision = revision};
+    }
+    return predict_items(model, request->inputs, request->count);
+}
+
+uint64_t model_revision_at(const struct model *model, uint32_t stream, uint64_t sequence) {
+    for (; sequence > 0; sequence--)
+        if (model->events[sequence - 1].stream == stream)
+            return model->events[sequence - 1].revision;
+    return 0;
+}
+
+struct fbat_condition model_condition_of(const struct model_condition *condition) {
+    return (struct fbat_condition){
+        .entity = fbat_text(entity_names[condition->entity]),
+        .scope = fbat_text(scope_names[condition->scope]),
+        .expect = condition->expect,
+        .expected_revision = condition->expected_revision,
+    };
+}
+
+struct model_mark model_mark(const struct model *model) {
+    return (struct model_mark){*model};
+}
+
+/* The array may have moved since, and may stay large. */
+void model_roll_back(struct model *model, const struct model_mark *mark) {
+    struct model_event *events = model->events;
+    size_t room = model->room;
+    *model = mark->before;
+    model->events = events;
+    model->room = room;
 }
 
 static struct model_event *add_event(struct model *model) {

@@ -28,6 +28,7 @@ enum {
     MODEL_TAGS_MAX = 3,
     MODEL_BATCH_MAX = 8,
     MODEL_KINDS_MAX = 64,
+    MODEL_CONDITIONS_MAX = 3,
 };
 
 /* An event to append, without pointers: payload, headers and tags follow from sizes and a seed. */
@@ -44,6 +45,23 @@ struct model_input {
     uint64_t expected_revision;
     struct fbat_id id, correlation, causation;
     int64_t event_time_us;
+};
+
+/* What must be true of a stream, whether the append writes to it or not. */
+struct model_condition {
+    uint8_t entity, scope;
+    enum fbat_expect expect;
+    uint64_t expected_revision;
+};
+
+/* An append: one event, or a batch of them. */
+struct model_request {
+    struct model_input inputs[MODEL_BATCH_MAX];
+    size_t count;
+    bool is_batch;
+    enum fbat_level level;
+    struct model_condition conditions[MODEL_CONDITIONS_MAX];
+    size_t condition_count;
 };
 
 /* Room for what a struct fbat_new_event points to. */
@@ -84,6 +102,7 @@ struct model {
 struct model_answer {
     int status;
     size_t item;              /* at fault */
+    size_t condition;         /* with FBAT_ERR_REVISION: the one that does not hold, from 1; 0: an item's expectation */
     uint64_t actual_revision; /* with FBAT_ERR_REVISION */
     uint64_t sequence; /* with FBAT_ERR_IDEMPOTENCY_CONFLICT, of the event that has the key; 0: the batch's own */
     bool replayed;
@@ -105,6 +124,31 @@ struct fbat_new_event model_event_of(const struct model_input *input, struct mod
 
 /* What appending these must answer; changes nothing. */
 struct model_answer model_predict(const struct model *model, const struct model_input *inputs, size_t count);
+
+/* The same for an append with conditions. An item's expectation is looked at after them, and its key before. */
+struct model_answer model_predict_request(const struct model *model, const struct model_request *request);
+
+/* What the keys of an append alone make of it, when the store held the events up to `sequence`: FBAT_OK (`replayed` says
+ * whether all are known), a conflict, or FBAT_ERR_IDEMPOTENCY_PARTIAL. */
+struct model_answer model_predict_keys_at(const struct model *model, uint64_t sequence,
+                                          const struct model_input *inputs, size_t count);
+
+/* Whether a stream at this revision is as expected. */
+bool model_holds(enum fbat_expect expect, uint64_t expected_revision, uint64_t revision);
+
+uint32_t model_stream(uint8_t entity, uint8_t scope);
+
+/* The revision a stream had when the store held the events up to `sequence`. */
+uint64_t model_revision_at(const struct model *model, uint32_t stream, uint64_t sequence);
+
+struct fbat_condition model_condition_of(const struct model_condition *condition);
+
+/* What was committed after the mark was taken goes away again. */
+struct model_mark {
+    struct model before;
+};
+struct model_mark model_mark(const struct model *model);
+void model_roll_back(struct model *model, const struct model_mark *mark);
 
 /* Takes over what was appended: the inputs that model_predict accepted, and the receipts that came. */
 void model_commit(struct model *model, const struct model_input *inputs, size_t count,

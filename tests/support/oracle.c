@@ -76,6 +76,15 @@ static void make_random_id(struct test_random *random, struct fbat_id *out_id) {
     out_id->bytes[8] = (uint8_t)(0x80 | (out_id->bytes[8] & 0x3f));
 }
 
+/* The batch stands for itself. */
+static void make_atom(struct oracle *oracle, uint64_t first) {
+    uint64_t end = first + oracle->items[first].item_count;
+    for (uint64_t number = first; number < end; number++) {
+        oracle->items[number].atom_first = first;
+        oracle->items[number].atom_next = number + 1 < end ? number + 1 : ORACLE_NO_ITEM;
+    }
+}
+
 /* One coin decides for a whole batch whether keys are given: only then can it be retried. */
 uint64_t oracle_add(struct oracle *oracle, uint32_t count) {
     uint64_t first = oracle->item_count;
@@ -86,13 +95,14 @@ uint64_t oracle_add(struct oracle *oracle, uint32_t count) {
             abort();
     }
     struct test_random random = random_of_item(oracle, first);
-    bool key_given = !test_random_one_in(&random, 4);
+    bool key_given = !test_random_one_in(&random, 4) || oracle->keys_always;
     for (uint32_t index = 0; index < count; index++) {
         struct item *item = &oracle->items[oracle->item_count++];
         *item = (struct item){.state = ITEM_UNKNOWN, .first_item = first, .item_count = count, .key_given = key_given};
         if (key_given)
             make_random_id(&random, &item->id);
     }
+    make_atom(oracle, first);
     return first;
 }
 
@@ -182,6 +192,8 @@ void oracle_build(const struct oracle *oracle, uint64_t number, struct attempt *
 
 void oracle_note_try(struct oracle *oracle, uint64_t first) {
     oracle->tries++;
+    if (oracle->items[first].state == ITEM_ABSENT || oracle->items[first].state == ITEM_REFUSED)
+        make_atom(oracle, first); /* else a fence that may be there still holds it */
     for (uint32_t index = 0; index < oracle->items[first].item_count; index++) {
         struct item *item = &oracle->items[first + index];
         if (item->state == ITEM_WRITTEN || item->state == ITEM_DURABLE)
@@ -199,6 +211,17 @@ void oracle_note_state(struct oracle *oracle, uint64_t first, enum item_state st
         struct item *item = &oracle->items[first + index];
         item->state = state == ITEM_REFUSED && item->maybe ? ITEM_UNKNOWN : state;
     }
+}
+
+void oracle_note_fence(struct oracle *oracle, uint64_t fence_first, uint64_t first) {
+    uint64_t last = fence_first, count = oracle->items[first].item_count;
+    if (first == fence_first)
+        return;
+    while (oracle->items[last].atom_next != ORACLE_NO_ITEM)
+        last = oracle->items[last].atom_next;
+    oracle->items[last].atom_next = first;
+    for (uint64_t number = first; number < first + count; number++)
+        oracle->items[number].atom_first = fence_first;
 }
 
 static bool note_receipt(struct oracle *oracle, uint64_t number, const struct fbat_receipt *receipt, bool durable) {
@@ -244,6 +267,33 @@ bool oracle_note_receipts(struct oracle *oracle, uint64_t first, const struct fb
     return true;
 }
 
+static struct fbat_receipt receipt_of(const struct fbat_event *event) {
+    struct fbat_receipt receipt = {
+        .sequence = event->sequence, .revision = event->revision, .recorded_us = event->recorded_us, .id = event->id};
+    memcpy(receipt.hash, event->hash, sizeof receipt.hash);
+    return receipt;
+}
+
+bool oracle_note_unheard(struct oracle *oracle, uint64_t first, struct fbat_store *store) {
+    struct fbat_receipt receipts[ORACLE_BATCH_MAX];
+    struct item *item = &oracle->items[first];
+    uint32_t found = 0;
+    for (uint32_t index = 0; index < item->item_count; index++) {
+        struct fbat_event event;
+        if (fbat_get(store, &item[index].id, &event, NULL) != FBAT_OK)
+            continue;
+        receipts[found] = receipt_of(&event);
+        receipts[found++].replayed = item->state == ITEM_WRITTEN || item->state == ITEM_DURABLE;
+        fbat_event_release(&event);
+    }
+    REQUIRE(oracle, found == 0 || found == item->item_count, "a part of the batch of item %" PRIu64 " is there", first);
+    if (found == item->item_count)
+        return oracle_note_receipts(oracle, first, receipts, false);
+    if (item->state == ITEM_UNKNOWN)
+        oracle_note_state(oracle, first, ITEM_REFUSED);
+    return true;
+}
+
 void oracle_note_all_durable(struct oracle *oracle) {
     for (size_t number = 0; number < oracle->item_count; number++)
         if (oracle->items[number].state == ITEM_WRITTEN)
@@ -254,9 +304,11 @@ void oracle_note_all_durable(struct oracle *oracle) {
 }
 
 bool oracle_note_frontier(struct oracle *oracle, const struct fbat_frontier *frontier) {
-    REQUIRE(oracle, frontier->durable <= frontier->written && frontier->visible <= frontier->written,
-            "watermarks out of order: written %" PRIu64 ", visible %" PRIu64 ", durable %" PRIu64, frontier->written,
-            frontier->visible, frontier->durable);
+    REQUIRE(oracle,
+            frontier->durable <= frontier->visible && frontier->visible <= frontier->written &&
+                frontier->written <= frontier->accepted,
+            "watermarks out of order: accepted %" PRIu64 ", written %" PRIu64 ", visible %" PRIu64 ", durable %" PRIu64,
+            frontier->accepted, frontier->written, frontier->visible, frontier->durable);
     REQUIRE(oracle, frontier->durable >= oracle->durable_sequence,
             "the durable watermark went from %" PRIu64 " to %" PRIu64, oracle->durable_sequence, frontier->durable);
     if (frontier->durable == oracle->durable_sequence)
@@ -346,10 +398,9 @@ struct walk {
     int64_t recorded_us;
     uint64_t revisions[ORACLE_STREAMS + 1]; /* the last one is the stream of kinds */
     uint8_t hashes[ORACLE_STREAMS + 1][32];
-    uint64_t events; /* the caller's */
-    uint64_t try;    /* the highest that an event so far must have been written at */
-    uint64_t batch_rest;
-    uint64_t batch_next;
+    uint64_t events;    /* the caller's */
+    uint64_t try;       /* the highest that an event so far must have been written at */
+    uint64_t atom_next; /* the item that must follow, ORACLE_NO_ITEM: any that starts a batch or a fence */
     uint64_t digest;
 };
 
@@ -377,17 +428,14 @@ static bool check_place(struct oracle *oracle, struct walk *walk, unsigned strea
     return true;
 }
 
-static bool check_batch(struct oracle *oracle, struct walk *walk, uint64_t number) {
+static bool check_atom(struct oracle *oracle, struct walk *walk, uint64_t number) {
     const struct item *item = &oracle->items[number];
-    if (walk->batch_rest == 0) {
-        REQUIRE(oracle, number == item->first_item, "item %" PRIu64 " is there without the start of its batch", number);
-        walk->batch_rest = item->item_count;
-        walk->batch_next = number;
-    }
-    REQUIRE(oracle, number == walk->batch_next, "item %" PRIu64 " stands where item %" PRIu64 " of a batch belongs",
-            number, walk->batch_next);
-    walk->batch_rest--;
-    walk->batch_next++;
+    REQUIRE(oracle, walk->atom_next != ORACLE_NO_ITEM || number == item->atom_first,
+            "item %" PRIu64 " is there without item %" PRIu64 ", the start of its batch or fence", number,
+            item->atom_first);
+    REQUIRE(oracle, walk->atom_next == ORACLE_NO_ITEM || number == walk->atom_next,
+            "item %" PRIu64 " stands where item %" PRIu64 " of a batch or fence belongs", number, walk->atom_next);
+    walk->atom_next = item->atom_next;
     return true;
 }
 
@@ -413,7 +461,7 @@ static bool check_event(struct oracle *oracle, struct walk *walk, const struct f
     REQUIRE(oracle, item->state != ITEM_ABSENT, "item %" PRIu64 " was absent and has come back", number);
     item->seen = true;
     walk->events++;
-    if (!check_place(oracle, walk, oracle_stream_of(oracle, number), event) || !check_batch(oracle, walk, number) ||
+    if (!check_place(oracle, walk, oracle_stream_of(oracle, number), event) || !check_atom(oracle, walk, number) ||
         !check_order(oracle, walk, number) || !check_content(oracle, number, event))
         return false;
     bool acknowledged = item->state == ITEM_WRITTEN || item->state == ITEM_DURABLE;
@@ -421,7 +469,8 @@ static bool check_event(struct oracle *oracle, struct walk *walk, const struct f
 }
 
 static bool check_system_event(struct oracle *oracle, struct walk *walk, const struct fbat_event *event) {
-    REQUIRE(oracle, walk->batch_rest == 0, "sequence %" PRIu64 " stands inside a batch", event->sequence);
+    REQUIRE(oracle, walk->atom_next == ORACLE_NO_ITEM, "sequence %" PRIu64 " stands inside a batch or fence",
+            event->sequence);
     REQUIRE(oracle, same_slice(event->entity, fbat_text("_kinds")), "sequence %" PRIu64 " is no event of kinds",
             event->sequence);
     return check_place(oracle, walk, ORACLE_STREAMS, event);
@@ -437,7 +486,8 @@ static bool walk_events(struct oracle *oracle, struct fbat_iterator *iterator, s
             return false;
     }
     REQUIRE(oracle, status == FBAT_END, "the log cannot be read: %s", error.message);
-    REQUIRE(oracle, walk->batch_rest == 0, "the log ends inside the batch before item %" PRIu64, walk->batch_next);
+    REQUIRE(oracle, walk->atom_next == ORACLE_NO_ITEM, "the log ends inside the batch or fence before item %" PRIu64,
+            walk->atom_next);
     return true;
 }
 
@@ -447,7 +497,8 @@ static bool walk_log(struct oracle *oracle, struct fbat_store *store, struct wal
     struct fbat_error error;
     for (size_t number = 0; number < oracle->item_count; number++)
         oracle->items[number].seen = false;
-    *walk = (struct walk){.digest = UINT64_C(0xcbf29ce484222325), .recorded_us = INT64_MIN};
+    *walk =
+        (struct walk){.digest = UINT64_C(0xcbf29ce484222325), .recorded_us = INT64_MIN, .atom_next = ORACLE_NO_ITEM};
     REQUIRE(oracle, fbat_query(store, &region, NULL, &iterator, &error) == FBAT_OK, "no query: %s", error.message);
     bool good = walk_events(oracle, iterator, walk);
     fbat_iterator_close(iterator);
@@ -569,9 +620,7 @@ static bool learn_receipt(struct oracle *oracle, struct fbat_store *store, uint6
     if (item->state == ITEM_WRITTEN || item->state == ITEM_DURABLE)
         return true;
     REQUIRE(oracle, fbat_get(store, &item->id, &event, &error) == FBAT_OK, "item %" PRIu64 " vanished", number);
-    item->receipt = (struct fbat_receipt){
-        .sequence = event.sequence, .revision = event.revision, .recorded_us = event.recorded_us, .id = event.id};
-    memcpy(item->receipt.hash, event.hash, sizeof item->receipt.hash);
+    item->receipt = receipt_of(&event);
     item->receipt_known = true;
     fbat_event_release(&event);
     return true;

@@ -10,7 +10,7 @@
  *     is absent, and what was once found absent stays absent until it is appended again.
  *   - What was acknowledged is there under its receipt: what was acknowledged `durable` always, what was acknowledged
  *     `written` unless there was a power cut.
- *   - A batch is whole, in order and side by side, or absent.
+ *   - A batch, and a fence, is whole, in order and side by side, or absent. What was never committed is absent.
  *   - Events stand in the order in which they were appended.
  *   - Reads by id, by sequence, by stream and counts agree with the log.
  *
@@ -41,6 +41,8 @@ enum {
     ORACLE_TAGS_MAX = 2
 };
 
+#define ORACLE_NO_ITEM UINT64_MAX
+
 /* What the program knows of an event. */
 enum item_state {
     ITEM_REFUSED = 1, /* the library said that it is not in the store */
@@ -54,6 +56,8 @@ struct item {
     enum item_state state;
     uint64_t first_item; /* of its batch */
     uint32_t item_count; /* of its batch; 1: a single event */
+    uint64_t atom_first; /* of all that is there together or not at all: its batch, or all batches of its fence */
+    uint64_t atom_next;  /* the item behind it there; ORACLE_NO_ITEM: none */
     bool key_given;
     struct fbat_id id; /* given, or made by the store and known from a receipt; else none */
     bool receipt_known;
@@ -82,6 +86,7 @@ struct attempt {
 
 struct oracle {
     uint64_t seed;
+    bool keys_always;   /* every event has a key: the store asks for it */
     struct item *items; /* item number n is items[n] */
     size_t item_count;
     size_t item_room;
@@ -124,11 +129,15 @@ void oracle_stream_names(unsigned stream, char entity[32], char scope[32]);
 uint16_t oracle_kind(unsigned index);
 void oracle_kind_name(unsigned index, char name[32]);
 
-/* The program tries to append the batch that starts at this item, and is told the outcome. */
+/* The program tries to append the batch that starts at this item, on its own, and is told the outcome. */
 void oracle_note_try(struct oracle *oracle, uint64_t first);
 void oracle_note_state(struct oracle *oracle, uint64_t first, enum item_state state);
+/* The batch is appended in the fence that starts with the batch of fence_first. */
+void oracle_note_fence(struct oracle *oracle, uint64_t fence_first, uint64_t first);
 /* Acknowledged: checks the receipts against each other and against earlier ones. */
 bool oracle_note_receipts(struct oracle *oracle, uint64_t first, const struct fbat_receipt *receipts, bool durable);
+/* Nobody was told what became of the batch, but the store, which is open, can be asked. */
+bool oracle_note_unheard(struct oracle *oracle, uint64_t first, struct fbat_store *store);
 /* All that was written is durable. */
 void oracle_note_all_durable(struct oracle *oracle);
 /* The store shows its watermarks. */

@@ -18,6 +18,7 @@
  * Invariants
  *   I1  A live process' handles have a node; a dead one's have none, and no node's lock belongs to one.
  *   I2  A fault or a stop fires at most once, unless it is sticky.
+ *   I3  A late sync is carried out at the next call, or never when no live process makes one before a power cut.
  */
 #include "sim_process.h"
 
@@ -126,11 +127,44 @@ static bool fires(struct trigger *trigger, unsigned class) {
 
 static int meet_fault(struct call *call, unsigned class) {
     struct os_sim *sim = call->sim;
-    if (!(class & OS_SIM_FALLIBLE) || !fires(&sim->fault, class))
+    if (sim->faults_held || !(class & OS_SIM_FALLIBLE) || !fires(&sim->fault, class))
         return 0;
     sim->fault_fired = true;
+    sim->faults++;
+    if (sim->next_fault.remaining > 0)
+        sim->fault = sim->next_fault;
+    if (sim->next_stop.remaining > 0) {
+        sim->stop = sim->next_stop;
+        sim->stop_after = sim->next_stop_after;
+    }
+    sim->next_fault = sim->next_stop = (struct trigger){0};
     call->failed_by_fault = true;
     return sim->fault_error;
+}
+
+static void forget_late_sync(struct os_sim *sim) {
+    if (sim->late)
+        sim_node_release(&sim->disk, sim->late);
+    sim->late = NULL;
+}
+
+static void finish_late_sync(struct os_sim *sim) {
+    if (sim->late)
+        sim_node_sync(sim->late);
+    forget_late_sync(sim);
+}
+
+/* A sync that succeeds, as the system's defect has it. */
+void sim_sync_file(struct os_sim *sim, struct sim_node *node) {
+    if (sim->skip_sync)
+        return;
+    if (sim->defect != OS_SIM_LATE_SYNC) {
+        sim_node_sync(node);
+        return;
+    }
+    forget_late_sync(sim);
+    sim_node_reference(node);
+    sim->late = node;
 }
 
 /* Locks. 0, or the error the call is to answer; sim_finish() must follow in either case. */
@@ -151,6 +185,7 @@ int sim_begin(struct call *call, struct os *os, unsigned class) {
         if (!process->alive)
             return EIO;
     }
+    finish_late_sync(sim);
     return meet_fault(call, class);
 }
 
@@ -213,6 +248,7 @@ void os_sim_destroy(struct os_sim *sim) {
         sim->processes = process->next;
         free_process(process);
     }
+    forget_late_sync(sim);
     sim_disk_deinit(&sim->disk);
     pthread_mutex_destroy(&sim->mutex);
     free(sim);
@@ -226,6 +262,7 @@ struct os_sim *os_sim_clone(struct os_sim *sim, uint64_t seed) {
     clone->no_allocate = sim->no_allocate;
     clone->read_only = sim->read_only;
     clone->skip_sync = sim->skip_sync;
+    clone->defect = sim->defect;
     clone->clock_us = sim->clock_us;
     clone->monotonic_us = sim->monotonic_us;
     pthread_mutex_unlock(&sim->mutex);
@@ -261,6 +298,7 @@ void os_sim_crash(struct os_sim *sim, uint64_t seed) {
     pthread_mutex_lock(&sim->mutex);
     for (struct process *process = sim->processes; process; process = process->next)
         bury(process);
+    forget_late_sync(sim);
     sim_disk_crash(&sim->disk, seed);
     pthread_mutex_unlock(&sim->mutex);
 }
@@ -285,6 +323,7 @@ uint64_t os_sim_calls(struct os_sim *sim, unsigned classes) {
 static void arm_fault(struct os_sim *sim, struct trigger trigger, int error) {
     pthread_mutex_lock(&sim->mutex);
     sim->fault = trigger;
+    sim->next_fault = sim->next_stop = (struct trigger){0};
     sim->fault_error = error;
     sim->fault_fired = false;
     pthread_mutex_unlock(&sim->mutex);
@@ -296,6 +335,38 @@ void os_sim_fail_nth(struct os_sim *sim, unsigned classes, uint64_t nth, int err
 
 void os_sim_fail_from(struct os_sim *sim, unsigned classes, uint64_t nth, int error) {
     arm_fault(sim, (struct trigger){.classes = classes, .remaining = nth, .sticky = true}, error);
+}
+
+void os_sim_then_fail_nth(struct os_sim *sim, unsigned classes, uint64_t nth) {
+    pthread_mutex_lock(&sim->mutex);
+    sim->next_fault = (struct trigger){.classes = classes, .remaining = nth};
+    pthread_mutex_unlock(&sim->mutex);
+}
+
+void os_sim_then_stop_nth(struct os_sim *sim, unsigned classes, uint64_t nth, bool after) {
+    pthread_mutex_lock(&sim->mutex);
+    sim->next_stop = (struct trigger){.classes = classes, .remaining = nth};
+    sim->next_stop_after = after;
+    pthread_mutex_unlock(&sim->mutex);
+}
+
+void os_sim_hold_faults(struct os_sim *sim, bool hold) {
+    pthread_mutex_lock(&sim->mutex);
+    sim->faults_held = hold;
+    pthread_mutex_unlock(&sim->mutex);
+}
+
+uint64_t os_sim_faults(struct os_sim *sim) {
+    pthread_mutex_lock(&sim->mutex);
+    uint64_t faults = sim->faults;
+    pthread_mutex_unlock(&sim->mutex);
+    return faults;
+}
+
+void os_sim_set_defect(struct os_sim *sim, enum os_sim_defect defect) {
+    pthread_mutex_lock(&sim->mutex);
+    sim->defect = defect;
+    pthread_mutex_unlock(&sim->mutex);
 }
 
 bool os_sim_fault_fired(struct os_sim *sim) {

@@ -95,10 +95,28 @@ uint64_t os_sim_calls(struct os_sim *sim, unsigned classes);
 void os_sim_fail_nth(struct os_sim *sim, unsigned classes, uint64_t nth, int error);
 void os_sim_fail_from(struct os_sim *sim, unsigned classes, uint64_t nth, int error);
 
-/* True when an armed fault has made a call fail. */
-bool os_sim_fault_fired(struct os_sim *sim);
+/* What is armed takes effect once the fault armed before it has fired, counted from there: one more fault with the same
+ * error; the death of the process. So a crash can be aimed at what the code under test does about a failure. Arming a
+ * fault anew disarms them. */
+void os_sim_then_fail_nth(struct os_sim *sim, unsigned classes, uint64_t nth);
+void os_sim_then_stop_nth(struct os_sim *sim, unsigned classes, uint64_t nth, bool after);
 
-/* Syncs succeed and do nothing: the broken build that a crash test must catch. */
+/* While held, no call is made to fail and none counts for a fault: for a test's own use of the system in between. */
+void os_sim_hold_faults(struct os_sim *sim, bool hold);
+
+/* True when an armed fault has made a call fail; and how many calls were made to fail since the start. */
+bool os_sim_fault_fired(struct os_sim *sim);
+uint64_t os_sim_faults(struct os_sim *sim);
+
+/* Systems that lie, each as the code under test would if it were broken in that way: a crash test must catch them. */
+enum os_sim_defect {
+    OS_SIM_HONEST = 0,
+    OS_SIM_LATE_SYNC = 1,   /* file_sync answers at once and is carried out at the next call: a reply before its sync */
+    OS_SIM_RETRIED_SYNC = 2 /* a failed file_sync is tried once more, and that counts */
+};
+void os_sim_set_defect(struct os_sim *sim, enum os_sim_defect defect);
+
+/* While set, syncs succeed and do nothing. */
 void os_sim_skip_sync(struct os_sim *sim, bool skip);
 
 void os_sim_set_capacity(struct os_sim *sim, uint64_t capacity_bytes); /* 0 = no limit */

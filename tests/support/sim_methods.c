@@ -205,8 +205,10 @@ static int sim_file_sync(struct os *os, struct os_file *file, enum os_sync_mode 
     int error = sim_begin_with_file(&call, os, file, OS_SIM_SYNCS);
     if (call.failed_by_fault)
         sim_node_sync_failed(&call.sim->disk, file->node);
-    if (!error && !call.sim->skip_sync)
-        sim_node_sync(file->node);
+    if (call.failed_by_fault && call.sim->defect == OS_SIM_RETRIED_SYNC)
+        error = 0; /* what is clean by now is not written again */
+    if (!error)
+        sim_sync_file(call.sim, file->node);
     return sim_finish(&call, error);
 }
 
@@ -538,6 +540,17 @@ static int64_t sim_process_id(struct os *os) {
     return pid;
 }
 
+static int sim_event_create(struct os *os, int *out_fd) {
+    (void)os;
+    (void)out_fd;
+    return EOPNOTSUPP;
+}
+
+static void sim_event_none(struct os *os, int fd) {
+    (void)os;
+    (void)fd;
+}
+
 static int sim_thread_start(struct os *os, uint64_t stack_size, void (*main)(void *user), void *user,
                             void **out_thread) {
     (void)os;
@@ -581,6 +594,9 @@ const struct os_methods sim_methods = {
     .monotonic_us = sim_monotonic_us,
     .random = sim_random,
     .process_id = sim_process_id,
+    .event_create = sim_event_create,
+    .event_signal = sim_event_none,
+    .event_close = sim_event_none,
     .thread_start = sim_thread_start,
     .thread_join = sim_thread_join,
 };

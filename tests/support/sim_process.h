@@ -56,12 +56,19 @@ struct os_sim {
     bool no_allocate;
     bool read_only;
     bool skip_sync;
+    enum os_sim_defect defect;
+    struct sim_node *late; /* with OS_SIM_LATE_SYNC: synced at the next call, they say; referenced, or NULL */
     uint64_t calls[CALL_CLASS_COUNT];
+    uint64_t faults; /* calls that were made to fail */
     struct trigger fault;
+    struct trigger next_fault; /* takes the place of `fault` once that has fired */
     int fault_error;
     bool fault_fired;
+    bool faults_held;
     struct trigger stop;
     bool stop_after;
+    struct trigger next_stop; /* takes the place of `stop` once a fault has fired */
+    bool next_stop_after;
     int64_t clock_us;
     uint64_t monotonic_us;
     struct test_random clock_random;
@@ -83,6 +90,9 @@ int sim_begin_with_file(struct call *call, struct os *os, const struct os_file *
 
 /* Ends it; passes error on, or EIO when the process was stopped here. */
 int sim_finish(struct call *call, int error);
+
+/* Syncs a file as the simulation's defect has it. */
+void sim_sync_file(struct os_sim *sim, struct sim_node *node);
 
 /* For the calls that cannot fail and are no place to stop at. */
 struct process *sim_enter(struct os *os);

@@ -8,10 +8,15 @@
  * Failure modes: an answer that is not allowed is a complaint of the oracle, once.
  *
  * Thread rule: one thread.
+ *
+ * Invariants
+ *   I1  Between two steps no ticket is unanswered: `units` then holds the appends of the open fence, or nothing.
+ *   I2  What stands in an open fence is ITEM_REFUSED until its commit is called.
  */
 #include "workload.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,17 +24,47 @@
 #include "api/handle.h"
 #include "store/store.h"
 
-enum { SEGMENT_BYTES_MIN = 2048, SEGMENT_BYTES_MAX = 8192, FIRST_PID = 100, CLOCK_JUMP_US = 10000000 };
+enum {
+    SEGMENT_BYTES_MIN = 2048,
+    SEGMENT_BYTES_MAX = 8192,
+    FIRST_PID = 100,
+    CLOCK_JUMP_US = 10000000,
+    CONDITIONS_MAX = 2,
+    FENCE_APPENDS_MAX = 6,
+    WAIT_MS = 1000
+};
+
+/* Something to append, as the library wants it: count events built in the workload's attempts. */
+struct call {
+    uint32_t count;
+    struct fbat_new_event events[ORACLE_BATCH_MAX];
+    struct fbat_append_options options;
+    struct fbat_condition conditions[CONDITIONS_MAX];
+    char entities[CONDITIONS_MAX][32];
+    char scopes[CONDITIONS_MAX][32];
+};
 
 static void choose_config(struct workload *workload) {
     struct test_random *random = &workload->random;
+    struct fbat_config *config = &workload->config;
     static const uint32_t sync_counts[] = {1, 3, 10, 1000};
     static const uint32_t sync_delays[] = {0, 1, 1000};
-    fbat_config_init(&workload->config, WORKLOAD_DIR);
-    workload->config.segment_max_bytes = test_random_between(random, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
-    workload->config.sync.every_n_events = sync_counts[test_random_below(random, 4)];
-    workload->config.sync.max_delay_ms = sync_delays[test_random_below(random, 3)];
-    workload->config.sync.mode = test_random_one_in(random, 2) ? FBAT_SYNC_ALL : FBAT_SYNC_DATA;
+    static const uint32_t group_sizes[] = {1, 1, 0, 2, 4};
+    static const uint32_t drain_limits[] = {0, 2, 1024};
+    fbat_config_init(config, WORKLOAD_DIR);
+    config->segment_max_bytes = test_random_between(random, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+    config->sync.every_n_events = sync_counts[test_random_below(random, 4)];
+    config->sync.max_delay_ms = sync_delays[test_random_below(random, 3)];
+    config->sync.mode = test_random_one_in(random, 2) ? FBAT_SYNC_ALL : FBAT_SYNC_DATA;
+    config->batch.group_commit_max_batch = group_sizes[test_random_below(random, 5)];
+    config->writer.channel_capacity = test_random_one_in(random, 4) ? 2 : 4096;
+    config->writer.shutdown_drain_limit = drain_limits[test_random_below(random, 3)];
+    if (test_random_one_in(random, 2)) {
+        config->writer.restart_policy.mode = FBAT_RESTART_BOUNDED;
+        config->writer.restart_policy.max_restarts = (uint32_t)test_random_between(random, 1, 3);
+        config->writer.restart_policy.within_ms = (uint32_t)test_random_between(random, 1, 1000);
+    }
+    workload->oracle.keys_always = config->batch.group_commit_max_batch > 1;
 }
 
 void workload_init(struct workload *workload, struct os_sim *sim, uint64_t seed) {
@@ -50,6 +85,7 @@ void workload_deinit(struct workload *workload) {
 
 void workload_start_process(struct workload *workload) {
     workload->os = os_sim_process(workload->sim, workload->next_pid++);
+    workload->faults_before = os_sim_faults(workload->sim);
 }
 
 bool workload_is_good(const struct workload *workload) {
@@ -64,16 +100,61 @@ static bool can_work(const struct workload *workload) {
     return workload->store && workload_is_good(workload) && is_alive(workload);
 }
 
+static bool can_append(const struct workload *workload) {
+    return can_work(workload) && !workload->fence;
+}
+
+static bool is_writer_dead(const struct workload *workload) {
+    return workload->store && atomic_load(&workload->store->sequencer.dead);
+}
+
+static enum fbat_level pick_level(struct workload *workload) {
+    return (enum fbat_level)test_random_below(&workload->random, 3);
+}
+
+static uint32_t pick_count(struct workload *workload) {
+    return test_random_one_in(&workload->random, 3)
+               ? (uint32_t)test_random_between(&workload->random, 2, ORACLE_BATCH_MAX)
+               : 1;
+}
+
+/* While held, the program's own checks meet no fault. */
+static void hold_faults(struct workload *workload, bool hold) {
+    alloc_fail_hold(hold);
+    os_sim_hold_faults(workload->sim, hold);
+}
+
 /* --- Answers ------------------------------------------------------------------------------------------------------ */
+
+/* Each time the writer was to recover took a failing call, and the budget allows for some. */
+static bool may_be_dead(const struct workload *workload) {
+    const struct fbat_config *config = &workload->config;
+    uint64_t faults = os_sim_faults(workload->sim) - workload->faults_before;
+    bool bounded = config->writer.restart_policy.mode == FBAT_RESTART_BOUNDED;
+    return faults > (bounded ? config->writer.restart_policy.max_restarts : 1) || alloc_fail_fired() ||
+           workload->space_lacks;
+}
+
+static bool is_explained(const struct workload *workload, int status) {
+    if (!workload->faults_expected)
+        return false;
+    if (status == FBAT_ERR_NO_SPACE)
+        return true;
+    if (status == FBAT_ERR_CANCELLED)
+        return workload->fence_troubled;
+    if (status == FBAT_ERR_REVISION)
+        return workload->revisions_uncertain;
+    if (workload->only_space_lacks)
+        return false;
+    return status == FBAT_ERR_IO || status == FBAT_ERR_NO_MEMORY ||
+           (status == FBAT_ERR_WRITER_DEAD && may_be_dead(workload));
+}
 
 void workload_judge(struct workload *workload, const char *what, int status, const struct fbat_error *error) {
     struct oracle *oracle = &workload->oracle;
     if (!is_alive(workload))
         return;
-    bool explained = status == FBAT_ERR_NO_SPACE;
-    if (!workload->only_space_lacks)
-        explained |= status == FBAT_ERR_IO || status == FBAT_ERR_NO_MEMORY || status == FBAT_ERR_WRITER_DEAD;
-    if (!workload->faults_expected || !explained)
+    if (!is_explained(workload, status))
         oracle_complain(oracle, "%s answered %s: %s", what, fbat_status_name(status), error->message);
     else if (error->status != status)
         oracle_complain(oracle, "%s answered %s, the error says %s", what, fbat_status_name(status),
@@ -89,101 +170,245 @@ static void look_at_watermarks(struct workload *workload) {
         oracle_note_frontier(&workload->oracle, &frontier);
 }
 
-/* "Nothing was written", say the comments of these in the public header. */
-static enum item_state state_after(int status) {
-    return status == FBAT_ERR_NO_SPACE || status == FBAT_ERR_NO_MEMORY || status == FBAT_ERR_WRITER_DEAD ? ITEM_REFUSED
-                                                                                                         : ITEM_UNKNOWN;
+/* See workload.h. `after_death`: the writer was dead before the append. */
+static enum item_state state_after(const struct workload *workload, int status, bool after_death) {
+    if (status == FBAT_ERR_IO || status == FBAT_ERR_WRITER_DEAD)
+        return after_death || !is_writer_dead(workload) ? ITEM_REFUSED : ITEM_UNKNOWN;
+    return ITEM_REFUSED;
 }
 
 static bool in_store(const struct oracle *oracle, uint64_t number) {
     return oracle->items[number].state == ITEM_WRITTEN || oracle->items[number].state == ITEM_DURABLE;
 }
 
-/* --- Appends ------------------------------------------------------------------------------------------------------ */
-
-/* Half of the singles are conditional, and right. */
-static void expect_what_is(struct workload *workload, uint64_t number, struct fbat_new_event *event) {
-    uint64_t revision = workload->oracle.revisions[oracle_stream_of(&workload->oracle, number)];
-    switch (test_random_below(&workload->random, 4)) {
-    case 0:
-        event->expect = FBAT_EXPECT_REVISION;
-        event->expected_revision = revision;
-        break;
-    case 1: event->expect = revision == 0 ? FBAT_EXPECT_NONE : FBAT_EXPECT_EXISTS; break;
-    default: break;
-    }
-}
-
-static int submit(struct workload *workload, uint64_t first, enum fbat_level level, bool conditional,
-                  struct fbat_receipt *out_receipts, struct fbat_error *error) {
-    struct fbat_append_options options = {.struct_size = sizeof options, .level = level};
-    struct fbat_new_event events[ORACLE_BATCH_MAX];
-    uint32_t count = workload->oracle.items[first].item_count;
-    for (uint32_t index = 0; index < count; index++) {
-        oracle_build(&workload->oracle, first + index, &workload->attempts[index]);
-        events[index] = workload->attempts[index].event;
-    }
-    if (conditional && count == 1)
-        expect_what_is(workload, first, &events[0]);
-    if (count == 1 && test_random_one_in(&workload->random, 2))
-        return fbat_append(workload->store, events, &options, out_receipts, error);
-    return fbat_append_batch(workload->store, events, count, &options, out_receipts, error);
-}
-
 static bool means_durable(const struct workload *workload, enum fbat_level level) {
     return level == FBAT_LEVEL_DURABLE || (level == FBAT_LEVEL_DEFAULT && workload->config.sync.every_n_events == 1);
 }
 
-static void try_items(struct workload *workload, uint64_t first, enum fbat_level level, bool conditional) {
-    struct fbat_receipt receipts[ORACLE_BATCH_MAX];
-    struct fbat_error error;
-    bool known = in_store(&workload->oracle, first);
-    oracle_note_try(&workload->oracle, first);
-    int status = submit(workload, first, level, conditional, receipts, &error);
+/* The answer to an append outside of a fence. */
+static void note_answer(struct workload *workload, const struct workload_unit *unit, const char *what, int status,
+                        const struct fbat_error *error) {
+    struct oracle *oracle = &workload->oracle;
     if (!is_alive(workload))
         return;
     if (status == FBAT_OK) {
-        oracle_note_receipts(&workload->oracle, first, receipts, means_durable(workload, level));
-    } else {
-        workload_judge(workload, "append", status, &error);
-        if (!known)
-            oracle_note_state(&workload->oracle, first, state_after(status));
+        oracle_note_receipts(oracle, unit->first, unit->receipts, means_durable(workload, unit->level));
+        return;
     }
-    look_at_watermarks(workload);
+    workload_judge(workload, what, status, error);
+    workload->revisions_uncertain = true;
+    if (!in_store(oracle, unit->first))
+        oracle_note_state(oracle, unit->first, state_after(workload, status, unit->after_death));
+}
+
+/* --- What to append ----------------------------------------------------------------------------------------------- */
+
+/* From here on nothing is on its way. */
+static void project_now(struct workload *workload) {
+    memcpy(workload->projected, workload->oracle.revisions, sizeof workload->projected);
+    workload->revisions_uncertain = false;
+}
+
+/* A stream is expected to be where it is. */
+static void expect_what_is(struct workload *workload, uint64_t revision, enum fbat_expect *expect,
+                           uint64_t *expected_revision) {
+    switch (test_random_below(&workload->random, 3)) {
+    case 0:
+        *expect = FBAT_EXPECT_REVISION;
+        *expected_revision = revision;
+        break;
+    case 1: *expect = revision == 0 ? FBAT_EXPECT_NONE : FBAT_EXPECT_EXISTS; break;
+    default: break;
+    }
+}
+
+static struct fbat_condition *add_condition(struct call *call, unsigned stream) {
+    size_t at = call->options.condition_count++;
+    struct fbat_condition *condition = &call->conditions[at];
+    oracle_stream_names(stream, call->entities[at], call->scopes[at]);
+    *condition = (struct fbat_condition){.entity = fbat_text(call->entities[at]), .scope = fbat_text(call->scopes[at])};
+    call->options.conditions = call->conditions;
+    return condition;
+}
+
+static void add_true_conditions(struct workload *workload, struct call *call) {
+    for (uint64_t left = test_random_below(&workload->random, CONDITIONS_MAX + 1); left > 0; left--) {
+        unsigned stream = (unsigned)test_random_below(&workload->random, ORACLE_STREAMS);
+        struct fbat_condition *condition = add_condition(call, stream);
+        expect_what_is(workload, workload->projected[stream], &condition->expect, &condition->expected_revision);
+    }
+}
+
+static void add_false_condition(struct workload *workload, struct call *call) {
+    unsigned stream = (unsigned)test_random_below(&workload->random, ORACLE_STREAMS);
+    struct fbat_condition *condition = add_condition(call, stream);
+    condition->expect = FBAT_EXPECT_REVISION;
+    condition->expected_revision = workload->projected[stream] + test_random_between(&workload->random, 1, 3);
+}
+
+static void build_call(struct workload *workload, uint64_t first, enum fbat_level level, struct call *call) {
+    call->count = workload->oracle.items[first].item_count;
+    call->options = (struct fbat_append_options){.struct_size = sizeof call->options, .level = level};
+    for (uint32_t index = 0; index < call->count; index++) {
+        oracle_build(&workload->oracle, first + index, &workload->attempts[index]);
+        call->events[index] = workload->attempts[index].event;
+    }
+}
+
+/* Half of what is new is conditional, and right; the streams are then where it leaves them. */
+static void build_new(struct workload *workload, uint64_t first, enum fbat_level level, struct call *call) {
+    bool conditional = test_random_one_in(&workload->random, 2);
+    build_call(workload, first, level, call);
+    if (conditional)
+        add_true_conditions(workload, call);
+    for (uint32_t index = 0; index < call->count; index++) {
+        struct fbat_new_event *event = &call->events[index];
+        uint64_t *revision = &workload->projected[oracle_stream_of(&workload->oracle, first + index)];
+        if (conditional)
+            expect_what_is(workload, *revision, &event->expect, &event->expected_revision);
+        (*revision)++;
+    }
+}
+
+/* What may be there already carries no condition that may not hold; unless it is there: then none is looked at. */
+static void build_again(struct workload *workload, uint64_t first, enum fbat_level level, struct call *call) {
+    build_call(workload, first, level, call);
+    if (in_store(&workload->oracle, first) && test_random_one_in(&workload->random, 4))
+        add_false_condition(workload, call);
+}
+
+/* --- Appends ------------------------------------------------------------------------------------------------------ */
+
+/* The defect: what the oracle believes to be one batch is several appends. */
+static int append_split(struct workload *workload, struct call *call, struct fbat_receipt *out_receipts,
+                        struct fbat_error *error) {
+    int status = FBAT_OK;
+    for (uint32_t index = 0; index < call->count && status == FBAT_OK; index++) {
+        struct fbat_new_event *event = &call->events[index];
+        if (event->causation_item > 0)
+            event->causation = out_receipts[event->causation_item - 1].id;
+        event->causation_item = 0;
+        status = fbat_append(workload->store, event, index == 0 ? &call->options : NULL, &out_receipts[index], error);
+    }
+    return status;
+}
+
+/* Stages all in an outbox of the fence, or of the store, and takes it from there with flush; or, where out_ticket is
+ * given, with submit. */
+static int append_by_outbox(struct workload *workload, const struct call *call, struct fbat_receipt *out_receipts,
+                            struct fbat_ticket **out_ticket, struct fbat_error *error) {
+    struct fbat_outbox *outbox = NULL;
+    int status = fbat_outbox_create(workload->store, workload->fence, &outbox, error);
+    for (uint32_t index = 0; index < call->count && status == FBAT_OK; index++)
+        status = fbat_outbox_stage(outbox, &call->events[index], error);
+    if (status == FBAT_OK && out_ticket)
+        status = fbat_outbox_submit(outbox, &call->options, out_ticket, error);
+    else if (status == FBAT_OK)
+        status = fbat_outbox_flush(outbox, &call->options, out_receipts, error);
+    fbat_outbox_destroy(outbox);
+    return status;
+}
+
+static int append_call(struct workload *workload, struct call *call, struct fbat_receipt *out_receipts,
+                       struct fbat_error *error) {
+    if (workload->defect == WORKLOAD_SPLIT_BATCH && call->count > 1)
+        return append_split(workload, call, out_receipts, error);
+    switch (test_random_below(&workload->random, 4)) {
+    case 0: return append_by_outbox(workload, call, out_receipts, NULL, error);
+    case 1:
+        if (call->count == 1)
+            return fbat_append(workload->store, call->events, &call->options, out_receipts, error);
+        break;
+    default: break;
+    }
+    return fbat_append_batch(workload->store, call->events, call->count, &call->options, out_receipts, error);
+}
+
+static struct workload_unit begin_unit(struct workload *workload, uint64_t first, enum fbat_level level) {
+    oracle_note_try(&workload->oracle, first);
+    return (struct workload_unit){.first = first, .level = level, .after_death = is_writer_dead(workload)};
+}
+
+static void try_call(struct workload *workload, uint64_t first, enum fbat_level level, struct call *call) {
+    struct fbat_error error;
+    struct workload_unit unit = begin_unit(workload, first, level);
+    int status = append_call(workload, call, unit.receipts, &error);
+    note_answer(workload, &unit, "append", status, &error);
+    if (is_alive(workload))
+        look_at_watermarks(workload);
+}
+
+static void try_again(struct workload *workload, uint64_t first, enum fbat_level level) {
+    struct call call;
+    build_again(workload, first, level, &call);
+    try_call(workload, first, level, &call);
 }
 
 void workload_append(struct workload *workload, uint32_t count, enum fbat_level level) {
-    if (can_work(workload))
-        try_items(workload, oracle_add(&workload->oracle, count), level, true);
+    struct call call;
+    if (!can_append(workload))
+        return;
+    uint64_t first = oracle_add(&workload->oracle, count);
+    project_now(workload);
+    build_new(workload, first, level, &call);
+    try_call(workload, first, level, &call);
 }
 
-static void append_some(struct workload *workload) {
-    uint32_t count = test_random_one_in(&workload->random, 3)
-                         ? (uint32_t)test_random_between(&workload->random, 2, ORACLE_BATCH_MAX)
-                         : 1;
-    workload_append(workload, count, (enum fbat_level)test_random_below(&workload->random, 3));
+void workload_outbox(struct workload *workload, uint32_t count, enum fbat_level level) {
+    struct call call;
+    struct fbat_error error;
+    if (!can_append(workload))
+        return;
+    uint64_t first = oracle_add(&workload->oracle, count);
+    project_now(workload);
+    build_new(workload, first, level, &call);
+    struct workload_unit unit = begin_unit(workload, first, level);
+    int status = append_by_outbox(workload, &call, unit.receipts, NULL, &error);
+    note_answer(workload, &unit, "outbox", status, &error);
 }
 
 /* A wrong expectation is refused with the revision that is, and leaves nothing behind. */
 static void append_wrongly(struct workload *workload) {
     struct oracle *oracle = &workload->oracle;
-    uint64_t number = oracle_add(oracle, 1);
-    uint64_t revision = oracle->revisions[oracle_stream_of(oracle, number)];
+    struct call call;
     struct fbat_error error;
-    struct attempt *attempt = &workload->attempts[0];
-    oracle_build(oracle, number, attempt);
+    uint64_t number = oracle_add(oracle, 1);
+    unsigned stream = oracle_stream_of(oracle, number);
+    bool by_condition = test_random_one_in(&workload->random, 2);
+    project_now(workload);
+    build_call(workload, number, FBAT_LEVEL_DEFAULT, &call);
+    if (by_condition) {
+        add_false_condition(workload, &call);
+    } else {
+        call.events[0].expect = FBAT_EXPECT_REVISION;
+        call.events[0].expected_revision = workload->projected[stream] + test_random_between(&workload->random, 1, 3);
+    }
     oracle_note_try(oracle, number);
-    attempt->event.expect = FBAT_EXPECT_REVISION;
-    attempt->event.expected_revision = revision + test_random_between(&workload->random, 1, 3);
-    int status = fbat_append(workload->store, &attempt->event, NULL, NULL, &error);
+    int status = fbat_append(workload->store, call.events, &call.options, NULL, &error);
     if (!is_alive(workload))
         return;
     oracle_note_state(oracle, number, ITEM_REFUSED);
     if (status != FBAT_ERR_REVISION)
         workload_judge(workload, "append with a wrong expectation", status, &error);
-    else if (error.actual_revision != revision)
+    else if (error.condition != (by_condition ? 1u : 0u))
+        oracle_complain(oracle, "condition %" PRIu32 " is said to have failed", error.condition);
+    else if (!by_condition && error.actual_revision != workload->projected[stream])
         oracle_complain(oracle, "the stream is said to be at %" PRIu64 " and is at %" PRIu64, error.actual_revision,
-                        revision);
+                        workload->projected[stream]);
+}
+
+/* Where the store asks for keys, nothing goes in without. */
+static void append_without_key(struct workload *workload) {
+    struct attempt *attempt = &workload->attempts[0];
+    struct fbat_error error;
+    uint64_t number = oracle_add(&workload->oracle, 1);
+    oracle_build(&workload->oracle, number, attempt);
+    oracle_note_try(&workload->oracle, number);
+    oracle_note_state(&workload->oracle, number, ITEM_REFUSED);
+    attempt->event.id = (struct fbat_id){{0}};
+    int status = fbat_append(workload->store, &attempt->event, NULL, NULL, &error);
+    if (is_alive(workload) && status != FBAT_ERR_IDEMPOTENCY_REQUIRED)
+        oracle_complain(&workload->oracle, "an append without a key answered %s", fbat_status_name(status));
 }
 
 static bool pick_keyed(struct workload *workload, uint64_t *out_first) {
@@ -198,7 +423,7 @@ static bool pick_keyed(struct workload *workload, uint64_t *out_first) {
 static void retry_some(struct workload *workload) {
     uint64_t first;
     if (pick_keyed(workload, &first))
-        try_items(workload, first, (enum fbat_level)test_random_below(&workload->random, 3), false);
+        try_again(workload, first, pick_level(workload));
 }
 
 /* The same key for another event is a conflict, and the key's owner stays what it was. */
@@ -219,18 +444,445 @@ static void reuse_a_key(struct workload *workload) {
 }
 
 void workload_retry_all(struct workload *workload) {
-    for (uint64_t first = 0; first < workload->oracle.item_count && can_work(workload);
+    for (uint64_t first = 0; first < workload->oracle.item_count && can_append(workload);
          first += workload->oracle.items[first].item_count)
         if (workload->oracle.items[first].key_given)
-            try_items(workload, first, FBAT_LEVEL_WRITTEN, false);
+            try_again(workload, first, FBAT_LEVEL_WRITTEN);
+}
+
+/* --- Groups of tickets -------------------------------------------------------------------------------------------- */
+
+static int submit_call(struct workload *workload, const struct call *call, struct fbat_ticket **out_ticket,
+                       struct fbat_error *error) {
+    switch (test_random_below(&workload->random, 4)) {
+    case 0: return append_by_outbox(workload, call, NULL, out_ticket, error);
+    case 1:
+        if (call->count == 1)
+            return fbat_submit(workload->store, call->events, &call->options, out_ticket, error);
+        break;
+    default: break;
+    }
+    return fbat_submit_batch(workload->store, call->events, call->count, &call->options, out_ticket, error);
+}
+
+/* Something new or, now and then, something that is there or on its way already. */
+static void submit_one(struct workload *workload) {
+    struct call call;
+    struct fbat_error error;
+    enum fbat_level level = pick_level(workload);
+    uint64_t first;
+    if (test_random_one_in(&workload->random, 6) && pick_keyed(workload, &first)) {
+        build_again(workload, first, level, &call);
+        call.options.condition_count = 0;
+        workload->revisions_uncertain |= !in_store(&workload->oracle, first);
+    } else {
+        first = oracle_add(&workload->oracle, pick_count(workload));
+        build_new(workload, first, level, &call);
+    }
+    struct workload_unit *unit = &workload->units[workload->unit_count];
+    *unit = begin_unit(workload, first, level);
+    int status = submit_call(workload, &call, &unit->ticket, &error);
+    if (status == FBAT_OK)
+        workload->unit_count++;
+    else
+        note_answer(workload, unit, "submit", status, &error);
+}
+
+/* Without its ticket the append goes on, and only the store knows how it ends; some do not want to know. */
+static void give_up_some_tickets(struct workload *workload) {
+    for (size_t at = 0; at + 1 < workload->unit_count; at++) {
+        struct workload_unit *unit = &workload->units[at];
+        if (!workload->oracle.items[unit->first].key_given || !test_random_one_in(&workload->random, 8))
+            continue;
+        fbat_ticket_release(unit->ticket);
+        unit->ticket = NULL;
+    }
+}
+
+static void ask_for(struct workload *workload, const struct workload_unit *unit) {
+    if (!is_alive(workload) || is_writer_dead(workload))
+        return;
+    hold_faults(workload, true);
+    oracle_note_unheard(&workload->oracle, unit->first, workload->store);
+    hold_faults(workload, false);
+}
+
+static void collect(struct workload *workload, struct workload_unit *unit) {
+    struct fbat_error error;
+    if (!unit->ticket) {
+        ask_for(workload, unit);
+        return;
+    }
+    int status = fbat_ticket_wait(unit->ticket, FBAT_FOREVER, unit->receipts, &error);
+    if (is_alive(workload) && status == FBAT_RETRY)
+        oracle_complain(&workload->oracle, "the ticket of item %" PRIu64 " is not answered", unit->first);
+    else
+        note_answer(workload, unit, "ticket", status, &error);
+    fbat_ticket_release(unit->ticket);
+    unit->ticket = NULL;
+}
+
+/* All are answered by the first wait; what they were told is taken note of in the order of the log. */
+static void collect_all(struct workload *workload) {
+    size_t any = workload->unit_count > 0 ? (size_t)test_random_below(&workload->random, workload->unit_count) : 0;
+    if (workload->unit_count > 0 && workload->units[any].ticket)
+        (void)fbat_ticket_wait(workload->units[any].ticket, WAIT_MS, NULL, NULL);
+    else if (workload->unit_count > 0)
+        (void)fbat_ticket_wait(workload->units[workload->unit_count - 1].ticket, WAIT_MS, NULL, NULL);
+    for (size_t at = 0; at < workload->unit_count; at++)
+        collect(workload, &workload->units[at]);
+    workload->unit_count = 0;
+}
+
+static void submit_some(struct workload *workload) {
+    uint64_t count = test_random_between(&workload->random, 2, WORKLOAD_UNITS_MAX - 1);
+    project_now(workload);
+    workload->unit_count = 0;
+    for (uint64_t index = 0; index < count && can_work(workload); index++)
+        submit_one(workload);
+}
+
+/* A blocking append takes its place behind the tickets. */
+static void append_behind(struct workload *workload) {
+    struct call call;
+    struct fbat_error error;
+    uint64_t first = oracle_add(&workload->oracle, pick_count(workload));
+    enum fbat_level level = pick_level(workload);
+    build_new(workload, first, level, &call);
+    struct workload_unit unit = begin_unit(workload, first, level);
+    int status = append_call(workload, &call, unit.receipts, &error);
+    collect_all(workload);
+    note_answer(workload, &unit, "append behind tickets", status, &error);
+}
+
+void workload_group(struct workload *workload) {
+    if (!can_append(workload))
+        return;
+    submit_some(workload);
+    give_up_some_tickets(workload);
+    if (test_random_one_in(&workload->random, 4) && can_work(workload))
+        append_behind(workload);
+    else
+        collect_all(workload);
+    if (is_alive(workload))
+        look_at_watermarks(workload);
+}
+
+/* --- Fences ------------------------------------------------------------------------------------------------------- */
+
+static void begin_fence(struct workload *workload) {
+    struct fbat_error error;
+    workload->unit_count = 0;
+    workload->fence_troubled = false;
+    int status = fbat_fence_begin(workload->store, &workload->fence, &error);
+    if (status == FBAT_OK)
+        return;
+    workload->fence = NULL;
+    workload_judge(workload, "fence_begin", status, &error);
+}
+
+/* Nothing of an open fence is visible, nor counted as written. */
+static void look_for_staged(struct workload *workload, const struct workload_unit *unit) {
+    struct oracle *oracle = &workload->oracle;
+    struct fbat_frontier frontier;
+    struct fbat_event event;
+    fbat_frontier(workload->store, &frontier);
+    if (fbat_get(workload->store, &unit->receipts[0].id, &event, NULL) != FBAT_ERR_NOT_FOUND ||
+        fbat_get_by_sequence(workload->store, unit->receipts[0].sequence, &event, NULL) != FBAT_ERR_NOT_FOUND ||
+        frontier.written >= unit->receipts[0].sequence)
+        oracle_complain(oracle, "item %" PRIu64 " is visible before its fence is committed", unit->first);
+}
+
+/* The events stand in the fence now, at their final places. */
+static void note_staged(struct workload *workload, const struct workload_unit *unit) {
+    struct oracle *oracle = &workload->oracle;
+    if (workload->unit_count == 0)
+        oracle_note_fence(oracle, unit->first, unit->first);
+    else
+        oracle_note_fence(oracle, workload->units[0].first, unit->first);
+    workload->units[workload->unit_count++] = *unit;
+    if (!unit->ticket && (unit->receipts[0].level != 0 || unit->receipts[0].replayed))
+        oracle_complain(oracle, "item %" PRIu64 " is acknowledged before its fence is committed", unit->first);
+    if (!unit->ticket && test_random_one_in(&workload->random, 4))
+        look_for_staged(workload, unit);
+}
+
+/* A ticket of the fence is staged when somebody waits for it, and answered at the fence's end, or at once when it could
+ * not be staged. */
+static int submit_to_fence(struct workload *workload, const struct call *call, struct workload_unit *unit,
+                           struct fbat_error *error) {
+    struct fbat_ticket *ticket = NULL;
+    int status = append_by_outbox(workload, call, NULL, &ticket, error);
+    if (status != FBAT_OK)
+        return status;
+    status = fbat_ticket_wait(ticket, 0, NULL, error);
+    if (status == FBAT_RETRY) {
+        unit->ticket = ticket;
+        return FBAT_OK;
+    }
+    if (status == FBAT_OK)
+        oracle_complain(&workload->oracle, "a fence's ticket is answered before its end");
+    fbat_ticket_release(ticket);
+    return status;
+}
+
+static int append_to_fence(struct workload *workload, const struct call *call, struct workload_unit *unit,
+                           struct fbat_error *error) {
+    switch (test_random_below(&workload->random, 6)) {
+    case 0: return submit_to_fence(workload, call, unit, error);
+    case 1: return append_by_outbox(workload, call, unit->receipts, NULL, error);
+    case 2:
+        if (call->count == 1)
+            return fbat_fence_append(workload->fence, call->events, &call->options, unit->receipts, error);
+        break;
+    default: break;
+    }
+    return fbat_fence_append_batch(workload->fence, call->events, call->count, &call->options, unit->receipts, error);
+}
+
+static void fence_append(struct workload *workload) {
+    struct call call;
+    struct fbat_error error;
+    uint64_t before[ORACLE_STREAMS];
+    uint64_t first = oracle_add(&workload->oracle, pick_count(workload));
+    memcpy(before, workload->projected, sizeof before);
+    build_new(workload, first, pick_level(workload), &call);
+    struct workload_unit unit = begin_unit(workload, first, FBAT_LEVEL_DEFAULT);
+    oracle_note_state(&workload->oracle, first, ITEM_REFUSED); /* I2 */
+    int status = append_to_fence(workload, &call, &unit, &error);
+    if (is_alive(workload) && status == FBAT_OK) {
+        note_staged(workload, &unit);
+        return;
+    }
+    fbat_ticket_release(unit.ticket);
+    if (!is_alive(workload))
+        return;
+    workload_judge(workload, "append in a fence", status, &error);
+    memcpy(workload->projected, before, sizeof before);
+    workload->fence_troubled = true;
+}
+
+/* In the fence its own appends are known by their keys, and those before it too. */
+static void fence_append_again(struct workload *workload) {
+    struct call call;
+    struct fbat_error error;
+    struct workload_unit again = {0};
+    if (workload->unit_count == 0 || workload->fence_troubled)
+        return;
+    const struct workload_unit *unit = &workload->units[test_random_below(&workload->random, workload->unit_count)];
+    if (!workload->oracle.items[unit->first].key_given || unit->ticket)
+        return;
+    build_call(workload, unit->first, FBAT_LEVEL_DEFAULT, &call);
+    int status =
+        fbat_fence_append_batch(workload->fence, call.events, call.count, &call.options, again.receipts, &error);
+    if (!is_alive(workload))
+        return;
+    if (status != FBAT_OK)
+        workload_judge(workload, "retry in a fence", status, &error);
+    else if (!again.receipts[0].replayed || again.receipts[0].sequence != unit->receipts[0].sequence)
+        oracle_complain(&workload->oracle, "item %" PRIu64 " is in its fence twice", unit->first);
+}
+
+static void fence_append_known(struct workload *workload) {
+    struct call call;
+    struct fbat_error error;
+    struct workload_unit again = {0};
+    uint64_t first;
+    if (!pick_keyed(workload, &first) || !in_store(&workload->oracle, first))
+        return;
+    build_call(workload, first, FBAT_LEVEL_DURABLE, &call);
+    int status =
+        fbat_fence_append_batch(workload->fence, call.events, call.count, &call.options, again.receipts, &error);
+    if (!is_alive(workload))
+        return;
+    if (status == FBAT_OK)
+        oracle_note_receipts(&workload->oracle, first, again.receipts, false);
+    else
+        workload_judge(workload, "retry of what was before the fence", status, &error);
+}
+
+static void fence_append_wrongly(struct workload *workload) {
+    struct call call;
+    struct fbat_error error;
+    uint64_t number = oracle_add(&workload->oracle, 1);
+    build_call(workload, number, FBAT_LEVEL_DEFAULT, &call);
+    add_false_condition(workload, &call);
+    oracle_note_try(&workload->oracle, number);
+    oracle_note_state(&workload->oracle, number, ITEM_REFUSED);
+    int status = fbat_fence_append(workload->fence, call.events, &call.options, NULL, &error);
+    if (is_alive(workload) && status != FBAT_ERR_REVISION)
+        workload_judge(workload, "append in a fence with a wrong condition", status, &error);
+}
+
+/* What does not belong to the open fence is refused, by whatever way it comes. */
+static void append_beside_fence(struct workload *workload) {
+    struct call call;
+    struct fbat_error error;
+    struct fbat_ticket *ticket = NULL;
+    uint64_t number = oracle_add(&workload->oracle, 1);
+    build_call(workload, number, pick_level(workload), &call);
+    oracle_note_try(&workload->oracle, number);
+    oracle_note_state(&workload->oracle, number, ITEM_REFUSED);
+    int status;
+    switch (test_random_below(&workload->random, 3)) {
+    case 0: status = fbat_append(workload->store, call.events, &call.options, NULL, &error); break;
+    case 1: status = fbat_try_submit(workload->store, call.events, &call.options, &ticket, &error); break;
+    default:
+        status = fbat_submit(workload->store, call.events, &call.options, &ticket, &error);
+        if (status == FBAT_OK)
+            status = fbat_ticket_wait(ticket, WAIT_MS, NULL, &error);
+        break;
+    }
+    fbat_ticket_release(ticket);
+    if (is_alive(workload) && status != FBAT_ERR_FENCE_ACTIVE)
+        workload_judge(workload, "append beside a fence", status, &error);
+}
+
+static void fence_step(struct workload *workload) {
+    uint64_t choice = test_random_below(&workload->random, 20);
+    if (choice < 14)
+        fence_append(workload);
+    else if (choice < 15)
+        fence_append_again(workload);
+    else if (choice < 16)
+        fence_append_known(workload);
+    else if (choice < 17)
+        fence_append_wrongly(workload);
+    else if (choice < 18 && !workload->fence_troubled)
+        append_beside_fence(workload);
+    else if (choice < 19)
+        workload_sync(workload);
+}
+
+/* At the fence's end its tickets have their answers, and some have receipts that nobody saw yet. */
+static void collect_fence_tickets(struct workload *workload, int fence_status) {
+    struct fbat_error error;
+    for (size_t at = 0; at < workload->unit_count; at++) {
+        struct workload_unit *unit = &workload->units[at];
+        if (!unit->ticket)
+            continue;
+        int status = fbat_ticket_poll(unit->ticket, unit->receipts, &error);
+        if (is_alive(workload) && (status == FBAT_RETRY || (status == FBAT_OK) != (fence_status == FBAT_OK)))
+            oracle_complain(&workload->oracle, "the ticket of item %" PRIu64 " says %s, its fence %s", unit->first,
+                            fbat_status_name(status), fbat_status_name(fence_status));
+        fbat_ticket_release(unit->ticket);
+        unit->ticket = NULL;
+    }
+}
+
+static void note_fence_state(struct workload *workload, enum item_state state) {
+    for (size_t at = 0; at < workload->unit_count; at++)
+        oracle_note_state(&workload->oracle, workload->units[at].first, state);
+}
+
+static void note_committed(struct workload *workload, bool durable) {
+    for (size_t at = 0; at < workload->unit_count && workload_is_good(workload); at++) {
+        struct workload_unit *unit = &workload->units[at];
+        for (uint32_t index = 0; index < workload->oracle.items[unit->first].item_count; index++)
+            unit->receipts[index].level = durable ? FBAT_LEVEL_DURABLE : FBAT_LEVEL_WRITTEN;
+        oracle_note_receipts(&workload->oracle, unit->first, unit->receipts, durable);
+    }
+}
+
+/* Ends the fence with a commit; `refused`: by a condition that does not hold. */
+static void commit_fence(struct workload *workload, enum fbat_level level, bool refused) {
+    struct call call = {.options = {.struct_size = sizeof call.options, .level = level}};
+    struct fbat_error error;
+    bool after_death = is_writer_dead(workload);
+    if (refused)
+        add_false_condition(workload, &call);
+    else
+        add_true_conditions(workload, &call);
+    if (!refused)
+        note_fence_state(workload, ITEM_UNKNOWN);
+    os_sim_skip_sync(workload->sim, workload->defect == WORKLOAD_UNSYNCED_COMMIT);
+    int status = fbat_fence_commit(workload->fence, &call.options, &error);
+    os_sim_skip_sync(workload->sim, false);
+    workload->fence = NULL;
+    collect_fence_tickets(workload, status);
+    if (!is_alive(workload))
+        return;
+    if (status == FBAT_OK && !refused) {
+        note_committed(workload, means_durable(workload, level));
+    } else {
+        note_fence_state(workload, state_after(workload, status, after_death));
+        if (!refused || status != FBAT_ERR_REVISION)
+            workload_judge(workload, refused ? "commit against a condition" : "commit", status, &error);
+    }
+    workload->unit_count = 0;
+}
+
+static void cancel_fence(struct workload *workload) {
+    fbat_fence_cancel(workload->fence);
+    workload->fence = NULL;
+    collect_fence_tickets(workload, FBAT_ERR_CANCELLED);
+    workload->unit_count = 0;
+}
+
+static void end_fence(struct workload *workload, enum workload_fence_end end) {
+    switch (end) {
+    case WORKLOAD_COMMIT_WRITTEN:
+        commit_fence(workload, test_random_one_in(&workload->random, 2) ? FBAT_LEVEL_WRITTEN : FBAT_LEVEL_DEFAULT,
+                     false);
+        break;
+    case WORKLOAD_COMMIT_DURABLE: commit_fence(workload, FBAT_LEVEL_DURABLE, false); break;
+    case WORKLOAD_COMMIT_REFUSED: commit_fence(workload, FBAT_LEVEL_DURABLE, true); break;
+    case WORKLOAD_CANCEL: cancel_fence(workload); break;
+    case WORKLOAD_LEAVE_OPEN:
+    case WORKLOAD_FENCE_ENDS: break;
+    }
+}
+
+void workload_fence(struct workload *workload, enum workload_fence_end end) {
+    if (!can_append(workload))
+        return;
+    project_now(workload);
+    begin_fence(workload);
+    uint64_t steps = test_random_between(&workload->random, 1, FENCE_APPENDS_MAX);
+    for (uint64_t step = 0; step < steps && workload->fence && can_work(workload); step++)
+        fence_step(workload);
+    if (!workload->fence || !is_alive(workload))
+        return;
+    end_fence(workload, end);
+    if (is_alive(workload))
+        look_at_watermarks(workload);
+}
+
+static void fence_some(struct workload *workload) {
+    static const enum workload_fence_end ends[] = {
+        WORKLOAD_COMMIT_DURABLE, WORKLOAD_COMMIT_DURABLE, WORKLOAD_COMMIT_DURABLE,
+        WORKLOAD_COMMIT_WRITTEN, WORKLOAD_COMMIT_WRITTEN, WORKLOAD_COMMIT_REFUSED,
+        WORKLOAD_CANCEL,         WORKLOAD_CANCEL,         WORKLOAD_LEAVE_OPEN};
+    workload_fence(workload, ends[test_random_below(&workload->random, sizeof ends / sizeof ends[0])]);
 }
 
 /* --- Other calls -------------------------------------------------------------------------------------------------- */
+
+/* The same for all that is visible, by its sequence. */
+static void wait_for_durable(struct workload *workload) {
+    struct fbat_frontier before, after;
+    struct fbat_error error;
+    fbat_frontier(workload->store, &before);
+    int status = fbat_wait_durable(workload->store, before.visible, WAIT_MS, &error);
+    if (!is_alive(workload))
+        return;
+    fbat_frontier(workload->store, &after);
+    if (status == FBAT_OK && after.durable < before.visible)
+        oracle_complain(&workload->oracle, "waited for %" PRIu64 " to be durable, and %" PRIu64 " is", before.visible,
+                        after.durable);
+    else if (status != FBAT_OK)
+        workload_judge(workload, "wait_durable", status, &error);
+}
 
 void workload_sync(struct workload *workload) {
     struct fbat_error error;
     if (!can_work(workload))
         return;
+    if (test_random_one_in(&workload->random, 3)) {
+        wait_for_durable(workload);
+        look_at_watermarks(workload);
+        return;
+    }
     int status = fbat_sync(workload->store, &error);
     if (!is_alive(workload))
         return;
@@ -246,7 +898,7 @@ void workload_define_kind(struct workload *workload) {
     struct named_kind *kind = &workload->oracle.kinds[index];
     char name[32];
     struct fbat_error error;
-    if (!can_work(workload))
+    if (!can_append(workload))
         return;
     oracle_kind_name(index, name);
     int status = fbat_kind_define(workload->store, oracle_kind(index), fbat_text(name), &error);
@@ -279,38 +931,97 @@ static void read_something(struct workload *workload) {
     fbat_event_release(&event);
 }
 
+/* The whole log as the writer shows it; and as a reader beside it does, who follows through rotations and restarts. */
+static void look_at_all(struct workload *workload) {
+    struct oracle *oracle = &workload->oracle;
+    struct fbat_error error;
+    hold_faults(workload, true);
+    if (!workload->reader && store_open_read_only(workload->os, &workload->config, &workload->reader, &error) < 0) {
+        workload->reader = NULL;
+        if (is_alive(workload))
+            oracle_complain(oracle, "a reader beside the writer cannot open: %s", error.message);
+    }
+    if (is_alive(workload) && workload->reader) {
+        handle_adopt(workload->reader);
+        oracle_verify(oracle, workload->store, ORACLE_NOTHING_LOST);
+        oracle_verify(oracle, workload->reader, ORACLE_NOTHING_LOST);
+    }
+    hold_faults(workload, false);
+}
+
+static void close_reader(struct workload *workload) {
+    if (workload->reader)
+        (void)store_close(workload->reader, NULL);
+    workload->reader = NULL;
+}
+
+static void look_at_all_some(struct workload *workload) {
+    look_at_all(workload);
+    if (test_random_one_in(&workload->random, 3))
+        close_reader(workload);
+}
+
 static void jump_clock(struct workload *workload) {
     int64_t jump = (int64_t)test_random_below(&workload->random, 2 * CLOCK_JUMP_US) - CLOCK_JUMP_US;
     os_sim_advance_clock(workload->sim, jump);
 }
 
 static void reopen(struct workload *workload) {
+    if (!workload->fence && test_random_one_in(&workload->random, 2))
+        submit_some(workload);
     if (workload_close(workload) == FBAT_OK && is_alive(workload))
         workload_open(workload, ORACLE_NOTHING_LOST);
+}
+
+static void step_with_open_fence(struct workload *workload) {
+    switch (test_random_below(&workload->random, 4)) {
+    case 0: reopen(workload); break;
+    case 1:
+        end_fence(workload, (enum workload_fence_end)test_random_below(&workload->random, WORKLOAD_FENCE_ENDS));
+        break;
+    case 2: fence_step(workload); break;
+    default: look_at_all_some(workload); break;
+    }
+}
+
+static void seldom(struct workload *workload) {
+    switch (test_random_below(&workload->random, 6)) {
+    case 0: reuse_a_key(workload); break;
+    case 1: workload_define_kind(workload); break;
+    case 2: jump_clock(workload); break;
+    case 3: look_at_all_some(workload); break;
+    case 4: reopen(workload); break;
+    default:
+        if (workload->oracle.keys_always)
+            append_without_key(workload);
+        break;
+    }
 }
 
 void workload_step(struct workload *workload) {
     if (!can_work(workload))
         return;
+    if (workload->fence) {
+        step_with_open_fence(workload);
+        return;
+    }
     uint64_t choice = test_random_below(&workload->random, 100);
-    if (choice < 62)
-        append_some(workload);
-    else if (choice < 67)
+    if (choice < 36)
+        workload_append(workload, pick_count(workload), pick_level(workload));
+    else if (choice < 48)
+        workload_group(workload);
+    else if (choice < 62)
+        fence_some(workload);
+    else if (choice < 66)
         append_wrongly(workload);
-    else if (choice < 77)
+    else if (choice < 74)
         retry_some(workload);
     else if (choice < 80)
-        reuse_a_key(workload);
-    else if (choice < 84)
         workload_sync(workload);
-    else if (choice < 88)
-        workload_define_kind(workload);
-    else if (choice < 94)
+    else if (choice < 84)
         read_something(workload);
-    else if (choice < 97)
-        jump_clock(workload);
     else
-        reopen(workload);
+        seldom(workload);
 }
 
 /* --- Opening and closing ------------------------------------------------------------------------------------------ */
@@ -324,19 +1035,58 @@ int workload_open(struct workload *workload, enum oracle_loss loss) {
         return status;
     }
     handle_adopt(workload->store);
-    alloc_fail_hold(true);
+    hold_faults(workload, true);
     if (is_alive(workload))
         oracle_verify_recovered(&workload->oracle, workload->store, loss);
-    alloc_fail_hold(false);
+    hold_faults(workload, false);
     return status;
+}
+
+/* Tickets that were in the mailbox when the store was closed. */
+static void collect_at_close(struct workload *workload, int close_status) {
+    struct fbat_error error;
+    size_t shut_out = 0, count = workload->unit_count, limit = workload->config.writer.shutdown_drain_limit;
+    for (size_t at = 0; at < count; at++) {
+        struct workload_unit *unit = &workload->units[at];
+        int status = unit->ticket ? fbat_ticket_poll(unit->ticket, unit->receipts, &error) : FBAT_OK;
+        bool settled = close_status == FBAT_OK || unit->after_death;
+        if (!unit->ticket || !is_alive(workload)) {
+            continue;
+        } else if (status == FBAT_RETRY) {
+            oracle_complain(&workload->oracle, "the store is closed and item %" PRIu64 " not answered", unit->first);
+        } else if (status == FBAT_ERR_SHUTDOWN) {
+            shut_out++;
+            workload->revisions_uncertain = true;
+        } else {
+            note_answer(workload, unit, "ticket at close", status, &error);
+        }
+        if (status < 0 && !in_store(&workload->oracle, unit->first))
+            oracle_note_state(&workload->oracle, unit->first, settled ? ITEM_REFUSED : ITEM_UNKNOWN);
+    }
+    if (!workload->faults_expected && shut_out > (count > limit ? count - limit : 0))
+        oracle_complain(&workload->oracle, "%zu of %zu tickets were shut out at close, with a limit of %zu", shut_out,
+                        count, limit);
+}
+
+static void release_all(struct workload *workload) {
+    for (size_t at = 0; at < workload->unit_count; at++) {
+        fbat_ticket_release(workload->units[at].ticket);
+        workload->units[at].ticket = NULL;
+    }
+    workload->unit_count = 0;
 }
 
 int workload_close(struct workload *workload) {
     struct fbat_error error;
     if (!workload->store)
         return FBAT_OK;
+    close_reader(workload);
     int status = store_close(workload->store, &error);
     workload->store = NULL;
+    if (workload->fence)
+        cancel_fence(workload);
+    collect_at_close(workload, status);
+    release_all(workload);
     if (!is_alive(workload))
         return status;
     if (status == FBAT_OK)
@@ -347,9 +1097,15 @@ int workload_close(struct workload *workload) {
 }
 
 void workload_abandon(struct workload *workload) {
+    if (workload->reader)
+        store_abandon(workload->reader);
+    workload->reader = NULL;
     if (workload->store)
         store_abandon(workload->store);
     workload->store = NULL;
+    fbat_fence_cancel(workload->fence);
+    workload->fence = NULL;
+    release_all(workload);
 }
 
 static int keep_first_finding(void *user, const struct fbat_finding *finding) {

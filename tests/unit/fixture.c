@@ -5,6 +5,7 @@
  */
 #include "fixture.h"
 
+#include "format/store_meta.h"
 #include "log/segment.h"
 
 uint8_t *exact_copy(const void *bytes, size_t size) {
@@ -126,7 +127,7 @@ struct fbat_id log_id(uint64_t sequence) {
 }
 
 static void start_segment(struct log *log, uint64_t segment_id) {
-    const struct segment_header header = {
+    struct segment_header header = {
         .store_id = log->store_id,
         .segment_id = segment_id,
         .first_sequence = log->next_sequence,
@@ -137,6 +138,7 @@ static void start_segment(struct log *log, uint64_t segment_id) {
     };
     struct segment *segment;
     struct segment_index *index;
+    memcpy(header.last_hash, log->last_hash, sizeof header.last_hash);
     assert_int_equal(segment_create(log->os, LOG_DIR, &header, &segment, NULL), FBAT_OK);
     assert_int_equal(segment_index_create(segment, &index, NULL), FBAT_OK);
     assert_int_equal(directory_append(&log->directory, index, NULL), FBAT_OK);
@@ -194,11 +196,12 @@ static uint64_t encode_event(struct log *log, const struct log_event *event, uin
     uint8_t hash[32];
     record_encode(&input, to, hash);
     memcpy(stream->hash, hash, sizeof hash);
+    memcpy(log->last_hash, hash, sizeof hash);
     log->last_recorded_us = input.recorded_us;
     return input_bytes(&input);
 }
 
-void log_append_hidden(struct log *log, const struct log_event *events, uint32_t count) {
+uint64_t log_write(struct log *log, enum frame_type type, const struct log_event *events, uint32_t count) {
     struct segment *segment = log->active->segment;
     uint64_t first = log->next_sequence, frame_bytes = FRAME_HEADER_BYTES, offset = segment->end;
     uint8_t *to;
@@ -210,11 +213,75 @@ void log_append_hidden(struct log *log, const struct log_event *events, uint32_t
                           .first_sequence = first,
                           .durable_sequence = log->durable_sequence,
                           .event_count = count,
-                          .type = FRAME_EVENTS};
+                          .type = type};
     frame_seal(to, &frame, segment->salt);
     assert_int_equal(segment_end_frame(segment, frame_bytes, NULL), FBAT_OK);
-    assert_int_equal(segment_index_add_frame(log->active, &frame, to, offset, NULL), FBAT_OK);
     segment_advance(segment, frame_bytes);
+    return offset;
+}
+
+uint64_t log_commit(struct log *log, uint64_t first_sequence, uint64_t fence_offset) {
+    struct segment *segment = log->active->segment;
+    uint64_t offset = segment->end;
+    uint8_t *to;
+    assert_int_equal(segment_begin_frame(segment, FRAME_COMMIT_BYTES, false, &to, NULL), FBAT_OK);
+    struct frame frame = {.frame_bytes = FRAME_COMMIT_BYTES,
+                          .first_sequence = first_sequence,
+                          .durable_sequence = log->durable_sequence,
+                          .type = FRAME_COMMIT,
+                          .last_sequence = log->next_sequence - 1,
+                          .staged_bytes = offset - fence_offset};
+    frame_seal(to, &frame, segment->salt);
+    assert_int_equal(segment_end_frame(segment, FRAME_COMMIT_BYTES, NULL), FBAT_OK);
+    segment_advance(segment, FRAME_COMMIT_BYTES);
+    return offset;
+}
+
+struct log_place log_note(const struct log *log) {
+    struct log_place place = {.next_sequence = log->next_sequence,
+                              .last_recorded_us = log->last_recorded_us,
+                              .stream_count = log->stream_count};
+    memcpy(place.last_hash, log->last_hash, sizeof place.last_hash);
+    memcpy(place.streams, log->streams, sizeof place.streams);
+    return place;
+}
+
+void log_go_back(struct log *log, const struct log_place *place) {
+    log->next_sequence = place->next_sequence;
+    log->last_recorded_us = place->last_recorded_us;
+    log->stream_count = place->stream_count;
+    memcpy(log->last_hash, place->last_hash, sizeof log->last_hash);
+    memcpy(log->streams, place->streams, sizeof log->streams);
+}
+
+void log_next_segment(struct log *log) {
+    start_segment(log, log->active->segment->header.segment_id + 1);
+}
+
+void log_make_store(struct log *log, enum live_state state, uint64_t durable) {
+    uint8_t meta_bytes[STORE_META_BYTES], live_bytes[LIVE_BYTES];
+    if (state == LIVE_CLOSED)
+        assert_int_equal(segment_trim(log->active->segment, NULL), FBAT_OK);
+    const struct store_meta meta = {.store_id = log->store_id, .created_us = 1};
+    const struct live live = {.state = state,
+                              .store_id = log->store_id,
+                              .pid = 99,
+                              .visible_sequence = durable,
+                              .durable_sequence = durable,
+                              .segment_id = log->active->segment->header.segment_id,
+                              .end = log->active->segment->end};
+    store_meta_encode(&meta, meta_bytes);
+    assert_true(os_sim_set_file_bytes(log->sim, LOG_DIR "/store.meta", meta_bytes, sizeof meta_bytes));
+    live_encode(&live, live_bytes);
+    assert_true(os_sim_set_file_bytes(log->sim, LOG_DIR "/LOCK", live_bytes, sizeof live_bytes));
+}
+
+void log_append_hidden(struct log *log, const struct log_event *events, uint32_t count) {
+    struct segment *segment = log->active->segment;
+    uint64_t offset = log_write(log, FRAME_EVENTS, events, count);
+    struct frame frame;
+    assert_int_equal(frame_decode(segment->map + offset, segment->end - offset, segment->salt, &frame), FRAME_VALID);
+    assert_int_equal(segment_index_add_frame(log->active, &frame, segment->map + offset, offset, NULL), FBAT_OK);
 }
 
 void log_append(struct log *log, const struct log_event *events, uint32_t count) {

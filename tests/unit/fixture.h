@@ -23,6 +23,7 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "format/frame.h"
+#include "format/live.h"
 #include "format/record.h"
 #include "index/directory.h"
 #include "index/segment_index.h"
@@ -77,6 +78,16 @@ struct log {
     uint64_t next_sequence;
     uint64_t durable_sequence; /* what the next frame will say */
     int64_t last_recorded_us;
+    uint8_t last_hash[32];
+    struct log_stream streams[32];
+    size_t stream_count;
+};
+
+/* Where the log stood, for what is to be written again. */
+struct log_place {
+    uint64_t next_sequence;
+    int64_t last_recorded_us;
+    uint8_t last_hash[32];
     struct log_stream streams[32];
     size_t stream_count;
 };
@@ -91,6 +102,22 @@ void log_append(struct log *log, const struct log_event *events, uint32_t count)
 
 /* The same, but neither published nor visible. */
 void log_append_hidden(struct log *log, const struct log_event *events, uint32_t count);
+
+/* Writes a frame of these events behind the last one, without indexing it. Answers where it stands. */
+uint64_t log_write(struct log *log, enum frame_type type, const struct log_event *events, uint32_t count);
+
+/* Writes the commit of the fence that began with this sequence at this place. Answers where it stands. */
+uint64_t log_commit(struct log *log, uint64_t first_sequence, uint64_t fence_offset);
+
+/* What is written next starts where the log stood: a fence that was cancelled, a tail that is taken over. */
+struct log_place log_note(const struct log *log);
+void log_go_back(struct log *log, const struct log_place *place);
+
+/* Starts the next segment at the next sequence; the one before is left as it is. */
+void log_next_segment(struct log *log);
+
+/* Makes the log a store: store.meta, and LOCK as the last writer left it; closing cuts the last segment to its end. */
+void log_make_store(struct log *log, enum live_state state, uint64_t durable);
 
 /* Seals the active segment (its footer becomes the index) and starts the next one. */
 void log_rotate(struct log *log);

@@ -200,7 +200,8 @@ static void a_config_that_was_not_initialised_is_refused(void **state) {
     assert_int_equal(fbat_config_validate(NULL, &error), FBAT_ERR_ARGUMENT);
 }
 
-static int never_fail(void *user, const char *point) {
+static int never_fail(void *user, const char *point, uint64_t detail) {
+    (void)detail;
     (void)user;
     (void)point;
     return 0;

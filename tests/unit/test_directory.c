@@ -116,6 +116,35 @@ static void rows_of_a_segment_are_limited_to_what_is_visible(void **state) {
     segment_list_release(list);
 }
 
+static void runs_stay_with_the_directory_until_others_take_their_place(void **state) {
+    struct log *log = *state;
+    struct id_run_set *sets[2];
+    for (size_t at = 0; at < COUNT_OF(sets); at++) {
+        sets[at] = calloc(1, sizeof *sets[at]); /* counted here, so that nothing frees it */
+        assert_non_null(sets[at]);
+        atomic_init(&sets[at]->references, 2);
+    }
+    assert_int_equal(directory_set_runs(&log->directory, sets[0], NULL), FBAT_OK);
+    struct segment_list *before = directory_acquire(&log->directory);
+    log_rotate(log); /* replaces one and appends one */
+    struct segment_list *after = directory_acquire(&log->directory);
+    assert_ptr_equal(after->runs, sets[0]);
+    assert_int_equal(after->count, 4);
+    segment_list_release(after);
+    assert_int_equal(directory_set_runs(&log->directory, sets[1], NULL), FBAT_OK);
+    after = directory_acquire(&log->directory);
+    assert_ptr_equal(after->runs, sets[1]);
+    assert_int_equal(after->count, 4);
+    segment_list_release(after);
+    assert_int_equal(atomic_load(&sets[0]->references), 2); /* ours and that of `before` */
+    segment_list_release(before);
+    assert_int_equal(atomic_load(&sets[0]->references), 1);
+    assert_int_equal(directory_set_runs(&log->directory, NULL, NULL), FBAT_OK);
+    assert_int_equal(atomic_load(&sets[1]->references), 1);
+    free(sets[0]);
+    free(sets[1]);
+}
+
 static void an_empty_directory_finds_nothing(void **state) {
     (void)state;
     struct directory directory;
@@ -144,6 +173,7 @@ int main(void) {
         FILLED(the_latest_of_a_stream_is_the_last_one_visible),
         FILLED(a_list_keeps_what_it_had_while_segments_come_and_are_sealed),
         FILLED(rows_of_a_segment_are_limited_to_what_is_visible),
+        FILLED(runs_stay_with_the_directory_until_others_take_their_place),
         cmocka_unit_test(an_empty_directory_finds_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

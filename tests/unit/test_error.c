@@ -68,6 +68,8 @@ static void values_stay_what_they_are(void **state) {
         FBAT_ERR_SHUTDOWN,
         FBAT_ERR_FORKED,
         FBAT_ERR_LIMIT,
+        FBAT_ERR_FENCE_ACTIVE,
+        FBAT_ERR_CANCELLED,
     };
     for (size_t at = 0; at < COUNT_OF(errors); at++)
         assert_int_equal(errors[at], -1 - (int)at);
@@ -76,7 +78,7 @@ static void values_stay_what_they_are(void **state) {
 
 static void an_unknown_status_says_so(void **state) {
     (void)state;
-    static const int unknown[] = {3, -25, 1000, INT32_MIN, INT32_MAX};
+    static const int unknown[] = {3, -27, 1000, INT32_MIN, INT32_MAX};
     for (size_t at = 0; at < COUNT_OF(unknown); at++) {
         assert_string_equal(fbat_strerror(unknown[at]), "unknown status");
         assert_string_equal(fbat_status_name(unknown[at]), "unknown status");

@@ -7,7 +7,9 @@
 #include "support/test.h"
 
 enum {
-    FRAMES_END = SEGMENT_HEADER_BYTES + 72, /* not a multiple of 64, so that there is padding */
+    KEPT_END = SEGMENT_HEADER_BYTES + 72, /* not a multiple of 64, so that there is padding */
+    SUPERSEDED = 24,
+    FRAMES_END = KEPT_END - SUPERSEDED,
     PARTS_AT = 4224,
     ROWS = 3,
     STREAMS = 2,
@@ -26,6 +28,7 @@ static struct footer sample(void) {
         .summary =
             {
                 .frames_end = FRAMES_END,
+                .superseded_bytes = SUPERSEDED,
                 .event_count = ROWS,
                 .stream_count = STREAMS,
                 .system_event_count = 1,
@@ -63,7 +66,7 @@ static uint8_t *make_file(struct footer *footer) {
     assert_non_null(file);
     for (size_t at = 0; at < size; at++)
         file[at] = (uint8_t)(at * 31);
-    memset(file + FRAMES_END, 0, PARTS_AT - FRAMES_END);
+    memset(file + KEPT_END, 0, PARTS_AT - KEPT_END);
     for (uint32_t at = 0; at < footer->part_count; at++) {
         struct footer_part *part = &footer->parts[at];
         if (part->offset <= TABLE_AT && part->bytes <= TABLE_AT - part->offset)
@@ -247,6 +250,15 @@ static void a_trailer_with_offsets_out_of_range_is_refused(void **state) {
         {FOOTER_FRAMES_END_AT, UINT64_MAX, 8},
         {FOOTER_FRAMES_END_AT, UINT64_MAX - 70, 8},
         {FOOTER_ZERO_AT, 1, 1},
+        {FOOTER_ZERO_AT + 3, 1, 1},
+        {FOOTER_ZERO_END_AT, 1, 1},
+        {FOOTER_CRC_AT - 1, 1, 1},
+        {FOOTER_SUPERSEDED_AT, 0, 8}, /* what stands there is not zero, as padding would have to be */
+        {FOOTER_SUPERSEDED_AT, SUPERSEDED - 8, 8},
+        {FOOTER_SUPERSEDED_AT, SUPERSEDED + 4, 8},
+        {FOOTER_SUPERSEDED_AT, SUPERSEDED + 64, 8}, /* into the parts */
+        {FOOTER_SUPERSEDED_AT, TABLE_AT, 8},
+        {FOOTER_SUPERSEDED_AT, UINT64_MAX - 7, 8},
     };
     for (size_t at = 0; at < COUNT_OF(rows); at++) {
         struct footer footer = sample(), got;
@@ -277,7 +289,8 @@ static void crafted_tables_are_never_read_out_of_bounds(void **state) {
             store_u64(file + at, test_random_one_in(&random, 2) ? load_u64(file + at) + (word & 255) : word);
         }
         store_u32(trailer + FOOTER_TABLE_CRC_AT, crc32c(file + TABLE_AT, PARTS * FOOTER_PART_BYTES, 0));
-        memset(trailer + FOOTER_ZERO_AT, 0, FOOTER_CRC_AT - FOOTER_ZERO_AT);
+        memset(trailer + FOOTER_ZERO_AT, 0, FOOTER_SUPERSEDED_AT - FOOTER_ZERO_AT);
+        memset(trailer + FOOTER_ZERO_END_AT, 0, FOOTER_CRC_AT - FOOTER_ZERO_END_AT);
         seal_trailer(file, FILE_BYTES);
         (void)footer_decode(file, FILE_BYTES, &got);
         free(file);

@@ -40,6 +40,29 @@ static void the_file_ends_with_its_trailer_and_keeps_its_frames(void **state) {
     free(before);
 }
 
+/* The caller moves the segment's end behind what is to be kept. */
+static void superseded_bytes_are_kept_between_frames_and_parts(void **state) {
+    struct log *log = *state;
+    uint64_t before_size, size;
+    struct footer footer;
+    fill(log);
+    uint64_t frames_end = log->active->segment->end;
+    (void)log_write(log, FRAME_EVENTS, &(struct log_event){.entity = "order-1"}, 1);
+    uint64_t kept_end = log->active->segment->end;
+    uint8_t *before = take_file(log, &before_size);
+    log->active->summary.superseded_bytes = kept_end - frames_end;
+    assert_int_equal(segment_index_write_footer(log->active, NULL), FBAT_OK);
+    uint8_t *file = take_file(log, &size);
+    assert_null(footer_decode(file, size, &footer));
+    assert_memory_equal(file, before, kept_end);
+    assert_int_equal(footer.summary.frames_end, frames_end);
+    assert_int_equal(footer.summary.superseded_bytes, kept_end - frames_end);
+    assert_int_equal(footer.summary.event_count, 3);
+    assert_int_equal(footer.parts[0].offset, align_up(kept_end, FOOTER_ALIGNMENT));
+    free(file);
+    free(before);
+}
+
 static void a_sealed_file_is_durable(void **state) {
     struct log *log = *state;
     const uint8_t *bytes;
@@ -114,6 +137,7 @@ static void a_footer_that_cannot_be_synced_is_not_answered_as_sealed(void **stat
 int main(void) {
     const struct CMUnitTest tests[] = {
         LOG_TEST(the_file_ends_with_its_trailer_and_keeps_its_frames),
+        LOG_TEST(superseded_bytes_are_kept_between_frames_and_parts),
         LOG_TEST(a_sealed_file_is_durable),
         LOG_TEST(parts_of_any_size_are_padded_with_zeros_to_64),
         LOG_TEST(whatever_fails_no_frame_is_touched),

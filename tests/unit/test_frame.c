@@ -146,7 +146,9 @@ static void fields_out_of_range_are_broken_even_under_a_right_checksum(void **st
         {FRAME_COUNT_AT, LIMIT_BATCH_EVENTS, 4, FRAME_VALID}, /* records are looked at one by one, elsewhere */
         {FRAME_COUNT_AT, LIMIT_BATCH_EVENTS + 1, 4, FRAME_BROKEN},
         {FRAME_TYPE_AT, 0, 2, FRAME_BROKEN},
-        {FRAME_TYPE_AT, 2, 2, FRAME_BROKEN},
+        {FRAME_TYPE_AT, FRAME_STAGED, 2, FRAME_VALID},
+        {FRAME_TYPE_AT, FRAME_COMMIT, 2, FRAME_BROKEN}, /* has another size, and no events */
+        {FRAME_TYPE_AT, 4, 2, FRAME_BROKEN},
         {FRAME_TYPE_AT, 0xffff, 2, FRAME_BROKEN},
         {FRAME_ZERO_AT, 1, 2, FRAME_BROKEN},
         {FRAME_BYTES_AT, FRAME_HEADER_BYTES, 4, FRAME_BROKEN},
@@ -159,6 +161,92 @@ static void fields_out_of_range_are_broken_even_under_a_right_checksum(void **st
     for (size_t at = 0; at < COUNT_OF(rows); at++)
         if (decode_changed(rows[at].at, rows[at].value, rows[at].width) != rows[at].wanted)
             fail_msg("row %zu", at);
+}
+
+/* ---- commits ---- */
+
+static const struct frame sample_commit = {.frame_bytes = FRAME_COMMIT_BYTES,
+                                           .first_sequence = 1005,
+                                           .durable_sequence = 900,
+                                           .type = FRAME_COMMIT,
+                                           .last_sequence = 1011,
+                                           .staged_bytes = 4000};
+
+static void what_is_sealed_as_a_commit_is_decoded(void **state) {
+    (void)state;
+    uint8_t bytes[FRAME_COMMIT_BYTES];
+    struct frame frame;
+    memset(bytes, 0xa5, sizeof bytes);
+    frame_seal(bytes, &sample_commit, SALT);
+    uint8_t *exact = exact_copy(bytes, sizeof bytes);
+    assert_int_equal(frame_decode(exact, sizeof bytes, SALT, &frame), FRAME_VALID);
+    free(exact);
+    assert_int_equal(frame.type, FRAME_COMMIT);
+    assert_int_equal(frame.frame_bytes, FRAME_COMMIT_BYTES);
+    assert_int_equal(frame.event_count, 0);
+    assert_int_equal(frame.first_sequence, 1005);
+    assert_int_equal(frame.durable_sequence, 900);
+    assert_int_equal(frame.last_sequence, 1011);
+    assert_int_equal(frame.staged_bytes, 4000);
+}
+
+static void only_a_commit_has_a_last_sequence_and_staged_bytes(void **state) {
+    (void)state;
+    size_t size;
+    uint8_t *bytes = sample_frame(&size);
+    struct frame frame = {.last_sequence = 7, .staged_bytes = 7};
+    assert_int_equal(frame_decode(bytes, size, SALT, &frame), FRAME_VALID);
+    assert_int_equal(frame.last_sequence, 0);
+    assert_int_equal(frame.staged_bytes, 0);
+    free(bytes);
+}
+
+static void every_flipped_bit_of_a_commit_is_found(void **state) {
+    (void)state;
+    uint8_t bytes[FRAME_COMMIT_BYTES];
+    frame_seal(bytes, &sample_commit, SALT);
+    for (size_t bit = 0; bit < 8 * sizeof bytes; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        if (decode(bytes, sizeof bytes) != FRAME_BROKEN)
+            fail_msg("bit %zu", bit);
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+}
+
+static void a_commit_with_a_field_out_of_range_is_broken(void **state) {
+    (void)state;
+    static const struct {
+        size_t at;
+        uint64_t value;
+        size_t width;
+        enum frame_state wanted;
+    } rows[] = {
+        {FRAME_TYPE_AT, FRAME_COMMIT, 2, FRAME_VALID}, /* nothing changed */
+        {FRAME_TYPE_AT, FRAME_EVENTS, 2, FRAME_BROKEN},
+        {FRAME_TYPE_AT, FRAME_STAGED, 2, FRAME_BROKEN},
+        {FRAME_COUNT_AT, 1, 4, FRAME_BROKEN},
+        {FRAME_BYTES_AT, FRAME_COMMIT_BYTES + 8, 4, FRAME_BROKEN},
+        {FRAME_BYTES_AT, FRAME_COMMIT_BYTES - 8, 4, FRAME_BROKEN},
+        {FRAME_FIRST_SEQUENCE_AT, 1011, 8, FRAME_VALID}, /* a fence of one event */
+        {FRAME_FIRST_SEQUENCE_AT, 1012, 8, FRAME_BROKEN},
+        {FRAME_FIRST_SEQUENCE_AT, 0, 8, FRAME_BROKEN},
+        {FRAME_DURABLE_AT, 1005, 8, FRAME_BROKEN},
+        {FRAME_LAST_SEQUENCE_AT, 1004, 8, FRAME_BROKEN},
+        {FRAME_LAST_SEQUENCE_AT, UINT64_MAX, 8, FRAME_VALID},
+        {FRAME_STAGED_BYTES_AT, 0, 8, FRAME_BROKEN},
+        {FRAME_STAGED_BYTES_AT, 4001, 8, FRAME_BROKEN},
+        {FRAME_STAGED_BYTES_AT, 4008, 8, FRAME_VALID},
+        {FRAME_ZERO_AT, 1, 2, FRAME_BROKEN},
+    };
+    for (size_t at = 0; at < COUNT_OF(rows); at++) {
+        uint8_t bytes[FRAME_COMMIT_BYTES + 8] = {0};
+        frame_seal(bytes, &sample_commit, SALT);
+        for (size_t byte = 0; byte < rows[at].width; byte++)
+            bytes[rows[at].at + byte] = (uint8_t)(rows[at].value >> (8 * byte));
+        store_u32(bytes, crc32c(bytes + 4, load_u32(bytes + FRAME_BYTES_AT) - 4, SALT));
+        if (decode(bytes, sizeof bytes) != rows[at].wanted)
+            fail_msg("row %zu", at);
+    }
 }
 
 static void a_length_beyond_the_limit_is_broken_whatever_is_available(void **state) {
@@ -198,6 +286,10 @@ int main(void) {
         cmocka_unit_test(eight_zero_bytes_are_the_end_whatever_follows),
         cmocka_unit_test(too_few_bytes_that_are_not_zero_are_broken),
         cmocka_unit_test(fields_out_of_range_are_broken_even_under_a_right_checksum),
+        cmocka_unit_test(what_is_sealed_as_a_commit_is_decoded),
+        cmocka_unit_test(only_a_commit_has_a_last_sequence_and_staged_bytes),
+        cmocka_unit_test(every_flipped_bit_of_a_commit_is_found),
+        cmocka_unit_test(a_commit_with_a_field_out_of_range_is_broken),
         cmocka_unit_test(a_length_beyond_the_limit_is_broken_whatever_is_available),
         cmocka_unit_test(random_bytes_are_never_a_frame),
     };
