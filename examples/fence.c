@@ -4,9 +4,9 @@
  *
  *     fence [DIRECTORY]
  *
- * A new price list is 1,000 articles: more than batch.max_size, and each price names the announcement that caused it, whose
- * id the store makes. So the announcement and the prices are appended under a fence. Readers go on with the old list until
- * the commit, and then see the new one whole. While the fence is open, no other append comes in between.
+ * A new price list is 1,000 articles: more than batch.max_size, and each price names the announcement that caused it,
+ * whose id the store makes. So the announcement and the prices are appended under a fence. Readers go on with the old
+ * list until the commit, and then see the new one whole. While the fence is open, no other append comes in between.
  *
  * The second list has a mistake far down. The fence is cancelled, and the log goes on as if it had never been.
  */

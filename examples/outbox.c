@@ -4,9 +4,10 @@
  *
  *     outbox [DIRECTORY]
  *
- * A checkout goes through a basket, article by article. What it finds out becomes events, each handed over where it is found
- * out: the outbox checks and copies it at once, so the strings may be the loop's own, and a mistake shows where it is made.
- * At the end all of it is appended as one batch; when an article is sold out, it is forgotten and nothing is written.
+ * A checkout goes through a basket, article by article. What it finds out becomes events, each handed over where it is
+ * found out: the outbox checks and copies it at once, so the strings may be the loop's own, and a mistake shows where
+ * it is made. At the end all of it is appended as one batch; when an article is sold out, it is forgotten and nothing
+ * is written.
  */
 #include "example.h"
 

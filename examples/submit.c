@@ -4,15 +4,16 @@
  *
  *     submit [DIRECTORY]
  *
- * Orders come in through a pipe, which stands for the sockets of a real server. Each is submitted at level durable; while
- * the writer and the disk are busy with it, the loop goes on reading, and it confirms an order only when its ticket has the
- * answer. Orders that come in while a sync is under way share the next one: batch.group_commit_max_batch.
+ * Orders come in through a pipe, which stands for the sockets of a real server. Each is submitted at level durable;
+ * while the writer and the disk are busy with it, the loop goes on reading, and it confirms an order only when its
+ * ticket has the answer. Orders that come in while a sync is under way share the next one:
+ * batch.group_commit_max_batch.
  *
- * When the mailbox fills up, fbat_try_submit says FBAT_RETRY instead of waiting, and the loop reads no more orders for a
- * while: so the pressure is passed on to those who send them.
+ * When the mailbox fills up, fbat_try_submit says FBAT_RETRY instead of waiting, and the loop reads no more orders for
+ * a while: so the pressure is passed on to those who send them.
  *
- * Each order's id is derived from its name: run it twice on the same directory, and the second time every order is answered
- * by the receipt of the first and nothing is written.
+ * Each order's id is derived from its name: run it twice on the same directory, and the second time every order is
+ * answered by the receipt of the first and nothing is written.
  */
 #include "example.h"
 

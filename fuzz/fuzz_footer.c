@@ -48,6 +48,7 @@ static void look_at_footer(const uint8_t *file, size_t size, const struct footer
     FUZZ_REQUIRE(id_slots->count > rows->count && (id_slots->count & (id_slots->count - 1)) == 0);
     FUZZ_REQUIRE(stream_slots->count > streams->count && (stream_slots->count & (stream_slots->count - 1)) == 0);
     FUZZ_REQUIRE(summary->frames_end >= SEGMENT_HEADER_BYTES && summary->frames_end <= rows->offset);
+    FUZZ_REQUIRE(summary->superseded_bytes <= rows->offset - summary->frames_end);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -77,6 +78,7 @@ size_t fuzz_seed(size_t index, uint8_t *to, size_t room) {
     if (index > 3)
         return 0;
     footer.summary = (struct segment_summary){.frames_end = SEGMENT_HEADER_BYTES + 40,
+                                              .superseded_bytes = index > 1 ? 16 : 0,
                                               .event_count = ROWS,
                                               .stream_count = 1,
                                               .first_sequence = 1,
@@ -86,6 +88,8 @@ size_t fuzz_seed(size_t index, uint8_t *to, size_t room) {
     footer.parts[2] = (struct footer_part){.type = 3, .offset = PARTS_AT + 64 * ROWS + 64, .bytes = 64, .count = 16};
     footer.parts[3] = (struct footer_part){.type = 4, .offset = PARTS_AT + 64 * ROWS + 128, .bytes = 64, .count = 2};
     footer.parts[4] = (struct footer_part){.type = 99, .offset = TABLE_AT};
+    for (uint64_t row = 0; row < ROWS; row++)
+        store_u64(file + PARTS_AT + 64 * row, row + 1);
     footer_encode(&footer, file + TABLE_AT);
     size_t size = TABLE_AT + (size_t)footer_tail_bytes(footer.part_count);
     seal_footer(file, size);

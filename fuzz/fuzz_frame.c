@@ -57,8 +57,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     enum frame_state state = frame_decode(bytes, size, SALT, &frame);
     FUZZ_REQUIRE(state == FRAME_VALID || state == FRAME_END || state == FRAME_BROKEN);
     if (state == FRAME_VALID) {
-        FUZZ_REQUIRE(frame.frame_bytes <= size && frame.event_count >= 1 &&
+        bool commits = frame.type == FRAME_COMMIT;
+        FUZZ_REQUIRE(frame.frame_bytes <= size && (frame.event_count >= 1) == !commits &&
                      frame.first_sequence > frame.durable_sequence);
+        FUZZ_REQUIRE(commits ? frame.last_sequence >= frame.first_sequence && frame.staged_bytes > 0
+                             : frame.last_sequence == 0 && frame.staged_bytes == 0);
         struct record_sizes sizes;
         uint64_t place = FRAME_HEADER_BYTES;
         for (uint32_t item = 0; item < frame.event_count; item++) {
@@ -78,11 +81,23 @@ size_t fuzz_seed(size_t index, uint8_t *to, size_t room) {
     static const struct fbat_header headers[] = {{{"by", 2}, {"web", 3}}, {{"empty", 5}, {"", 0}}};
     static const uint8_t previous_hash[SHA256_BYTES] = {1};
     uint8_t bytes[2048], hash[SHA256_BYTES];
-    uint32_t count = index >> 1 ? 3 : 1;
+    uint32_t count = (index >> 1 & 1) ? 3 : 1;
     struct frame frame = {.first_sequence = 11, .durable_sequence = 9, .event_count = count, .type = FRAME_EVENTS};
     uint64_t size = FRAME_HEADER_BYTES;
-    if (index > 3)
+    if (index > 7)
         return 0;
+    if (index > 3)
+        frame.type = FRAME_STAGED;
+    if (index > 5) {
+        const struct frame commit = {.frame_bytes = FRAME_COMMIT_BYTES,
+                                     .first_sequence = 11,
+                                     .durable_sequence = 9,
+                                     .type = FRAME_COMMIT,
+                                     .last_sequence = 13,
+                                     .staged_bytes = 640};
+        frame_seal(bytes, &commit, SALT);
+        return fuzz_seed_bytes(to, room, index & 1, bytes, FRAME_COMMIT_BYTES);
+    }
     for (uint32_t item = 0; item < count; item++) {
         struct record_input input = {.sequence = 11 + item, .first_sequence = 11, .revision = 2 + item, .kind = 0x1001};
         input.recorded_us = input.event_time_us = 1700000000000000;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A store whose segment file is the input: opened for reading, everything in it read, checked and dumped; then opened for
- * writing, written to, closed and opened again. Any answer is fine but a crash, a hang, a read out of bounds, or a store that
- * opened and then contradicts itself.
+ * A store whose segment file is the input: opened for reading, everything in it read, checked and dumped; then opened
+ * for writing, written to, closed and opened again. Any answer is fine but a crash, a hang, a read out of bounds, or
+ * a store that opened and then contradicts itself.
  *
- * The disk is os_sim with guard pages, so that touching a page behind the end of a file is noticed. The store around the
- * input was made by the library itself, once; the first byte of the input says how it is used.
+ * The disk is os_sim with guard pages, so that touching a page behind the end of a file is noticed. The store around
+ * the input was made by the library itself, once; the first byte of the input says how it is used.
  */
 #include "fuzz.h"
 
@@ -69,7 +69,21 @@ static struct fbat_new_event event_of(const char *entity) {
     };
 }
 
-/* Twelve frames of one and two events, in two segments. */
+/* A fence of three events, in two frames. */
+static void append_fence(struct fbat_store *store, bool commit) {
+    struct fbat_new_event events[2] = {event_of("order-1"), event_of("order-3")};
+    struct fbat_fence *fence;
+    FUZZ_REQUIRE(fbat_fence_begin(store, &fence, NULL) == FBAT_OK);
+    FUZZ_REQUIRE(fbat_fence_append(fence, events, NULL, NULL, NULL) == FBAT_OK);
+    FUZZ_REQUIRE(fbat_fence_append_batch(fence, events, 2, NULL, NULL, NULL) == FBAT_OK);
+    if (commit)
+        FUZZ_REQUIRE(fbat_fence_commit(fence, NULL, NULL) == FBAT_OK);
+    else
+        fbat_fence_cancel(fence);
+}
+
+/* Twelve frames of one and two events, in two segments; in the second one also a fence that was cancelled, and
+ * another one. */
 static void append_base(struct fbat_store *store) {
     static const char *const entities[] = {"order-1", "order-2", "customer-1"};
     FUZZ_REQUIRE(fbat_kind_define(store, FBAT_KIND(1, 1), fbat_text("order.placed"), NULL) == FBAT_OK);
@@ -77,6 +91,8 @@ static void append_base(struct fbat_store *store) {
         struct fbat_new_event events[2] = {event_of(entities[at % 3]), event_of(entities[(at + 1) % 3])};
         FUZZ_REQUIRE(fbat_append_batch(store, events, 1 + at % 2, NULL, NULL, NULL) == FBAT_OK);
     }
+    append_fence(store, false);
+    append_fence(store, true);
 }
 
 static void make_base(void) {

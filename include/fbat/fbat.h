@@ -337,7 +337,7 @@ struct fbat_config {
     struct {
         uint32_t channel_capacity; /* tickets the mailbox holds; submit waits when it is full. > 0; default 4096 */
         uint32_t pressure_retry_threshold_pct; /* try_submit says FBAT_RETRY from this fill on. 1..100; default 75 */
-        uint64_t stack_size;                   /* of the writer thread, bytes; 0 = the system's, the default */
+        uint64_t stack_size; /* of each of the writer's threads, bytes; 0 = the system's, the default */
         struct {
             /* How often the writer may recover from a failed write or sync, by moving what is not durable yet to
              * a new segment: once in the life of the handle, or max_restarts times within within_ms, counted from
@@ -635,6 +635,7 @@ struct fbat_ticket;
  *
  * FBAT_ERR_ARGUMENT, _NAME, _KIND, _TOO_LARGE, _IDEMPOTENCY_REQUIRED   as fbat_append
  * FBAT_ERR_READ_ONLY, FBAT_ERR_FORKED, FBAT_ERR_NO_MEMORY              as they say
+ * FBAT_ERR_IO                                                          the writer's thread could not be started
  * All else is the ticket's answer. Any thread. Durability: that of the level, once the ticket says FBAT_OK. */
 FBAT_API int fbat_submit(struct fbat_store *store, const struct fbat_new_event *event,
                          const struct fbat_append_options *options, struct fbat_ticket **out_ticket,

@@ -10,7 +10,7 @@
 #include "store/store.h"
 #include "write/fence.h"
 
-static int check_fence(const struct fbat_fence *fence, struct fbat_error *error) {
+static int check_handle(const struct fbat_fence *fence, struct fbat_error *error) {
     if (!fence)
         return error_set(error, FBAT_ERR_ARGUMENT, "fence is NULL");
     FBAT_TRY(handle_check_generation(fence->fork_generation, error));
@@ -26,11 +26,11 @@ int fbat_fence_begin(struct fbat_store *store, struct fbat_fence **out_fence, st
     return FBAT_OK;
 }
 
-static int append_events(struct fbat_fence *fence, const struct fbat_new_event *events, size_t count, bool is_batch,
-                         const struct fbat_append_options *options, struct fbat_receipt *out_receipts,
-                         struct fbat_error *error) {
+static int append_under(struct fbat_fence *fence, const struct fbat_new_event *events, size_t count, bool is_batch,
+                        const struct fbat_append_options *options, struct fbat_receipt *out_receipts,
+                        struct fbat_error *error) {
     struct append append = {0};
-    FBAT_TRY(check_fence(fence, error));
+    FBAT_TRY(check_handle(fence, error));
     FBAT_TRY(append_request(fence->sequencer->config, events, count, is_batch, options, out_receipts, &append, error));
     return fence_append(fence, &append, error);
 }
@@ -38,19 +38,19 @@ static int append_events(struct fbat_fence *fence, const struct fbat_new_event *
 int fbat_fence_append(struct fbat_fence *fence, const struct fbat_new_event *event,
                       const struct fbat_append_options *options, struct fbat_receipt *out_receipt,
                       struct fbat_error *out_error) {
-    return append_events(fence, event, 1, false, options, out_receipt, out_error);
+    return append_under(fence, event, 1, false, options, out_receipt, out_error);
 }
 
 int fbat_fence_append_batch(struct fbat_fence *fence, const struct fbat_new_event *events, size_t count,
                             const struct fbat_append_options *options, struct fbat_receipt *out_receipts,
                             struct fbat_error *out_error) {
-    return append_events(fence, events, count, true, options, out_receipts, out_error);
+    return append_under(fence, events, count, true, options, out_receipts, out_error);
 }
 
 int fbat_fence_commit(struct fbat_fence *fence, const struct fbat_append_options *options,
                       struct fbat_error *out_error) {
     struct append append = {0};
-    int status = check_fence(fence, out_error);
+    int status = check_handle(fence, out_error);
     if (status == FBAT_OK)
         status = append_request_options(fence->sequencer->config, options, &append, out_error);
     if (status == FBAT_OK)

@@ -58,7 +58,8 @@ static int check_fits(const struct fbat_outbox *outbox, const struct fbat_new_ev
     return FBAT_OK;
 }
 
-static int check_event(const struct fbat_outbox *outbox, const struct fbat_new_event *event, struct fbat_error *error) {
+static int check_staged(const struct fbat_outbox *outbox, const struct fbat_new_event *event,
+                        struct fbat_error *error) {
     if (!event)
         return error_set(error, FBAT_ERR_ARGUMENT, "event is NULL");
     FBAT_TRY(validate_event(&outbox->store->config, event, outbox->count, error));
@@ -68,7 +69,7 @@ static int check_event(const struct fbat_outbox *outbox, const struct fbat_new_e
 int fbat_outbox_stage(struct fbat_outbox *outbox, const struct fbat_new_event *event, struct fbat_error *out_error) {
     FBAT_TRY(check_outbox(outbox, out_error));
     FBAT_TRY(handle_check_writable(outbox->store, out_error));
-    int status = check_event(outbox, event, out_error);
+    int status = check_staged(outbox, event, out_error);
     if (status < 0 && out_error) {
         out_error->item = outbox->count;
         out_error->stage = FBAT_STAGE_VALIDATE;

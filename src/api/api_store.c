@@ -42,15 +42,14 @@ void fbat_frontier(struct fbat_store *store, struct fbat_frontier *out_frontier)
         return;
     }
     struct fbat_error ignored;
-    struct live live = {0};
+    uint64_t durable = follow_durable(store); /* before visible, which then is at least as much */
     (void)store_catch_up(store, &ignored);
     uint64_t visible = directory_visible(&store->directory);
-    (void)live_read(store->os, store->lock_file, &store->meta.store_id, &live, &ignored);
     *out_frontier = (struct fbat_frontier){
         .accepted = visible,
         .written = visible,
         .visible = visible,
-        .durable = live.durable_sequence < visible ? live.durable_sequence : visible,
+        .durable = durable < visible ? durable : visible,
     };
 }
 

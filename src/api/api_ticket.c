@@ -13,6 +13,7 @@ int submit_append(struct fbat_store *store, const struct append *append, struct 
     if (!out_ticket)
         return error_set(error, FBAT_ERR_ARGUMENT, "out_ticket is NULL");
     FBAT_TRY(ticket_create(&store->sequencer, append, &ticket, error));
+    ticket->fork_generation = store->fork_generation;
     int status = mailbox_put(&store->sequencer.mailbox, ticket, error);
     if (status < 0) {
         ticket_release(ticket); /* the caller's reference, and the one of who would have answered */
@@ -84,7 +85,9 @@ int fbat_try_submit_batch(struct fbat_store *store, const struct fbat_new_event 
 }
 
 static int check_ticket(const struct fbat_ticket *ticket, struct fbat_error *error) {
-    return ticket ? FBAT_OK : error_set(error, FBAT_ERR_ARGUMENT, "ticket is NULL");
+    if (!ticket)
+        return error_set(error, FBAT_ERR_ARGUMENT, "ticket is NULL");
+    return handle_check_generation(ticket->fork_generation, error); /* nobody would answer it in a child */
 }
 
 int fbat_ticket_wait(struct fbat_ticket *ticket, uint32_t timeout_ms, struct fbat_receipt *out_receipts,

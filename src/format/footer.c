@@ -139,6 +139,15 @@ static bool counts_agree(const struct footer *footer) {
            slots_are_sound(footer_find(footer, FOOTER_PART_STREAM_SLOTS), summary->stream_count);
 }
 
+/* What is taken from the summary without looking at a row must be what the rows say. */
+static bool ends_agree(const uint8_t *file, const struct footer *footer) {
+    const struct segment_summary *summary = &footer->summary;
+    const uint8_t *rows = file + footer_find(footer, FOOTER_PART_ROWS)->offset;
+    const uint8_t *last = rows + (summary->event_count - 1) * sizeof(struct footer_row);
+    return load_u64(rows + offsetof(struct footer_row, sequence)) == summary->first_sequence &&
+           load_u64(last + offsetof(struct footer_row, sequence)) == summary->last_sequence;
+}
+
 static const char *verify_parts(const uint8_t *file, uint32_t table_crc, const struct footer *footer) {
     uint64_t kept_end = footer->summary.frames_end + footer->summary.superseded_bytes;
     uint64_t expected = align_up(kept_end, FOOTER_ALIGNMENT);
@@ -154,7 +163,9 @@ static const char *verify_parts(const uint8_t *file, uint32_t table_crc, const s
     }
     if (expected != footer->table_offset)
         return "the parts do not reach the part table";
-    return counts_agree(footer) ? NULL : "the counts do not agree";
+    if (!counts_agree(footer))
+        return "the counts do not agree";
+    return ends_agree(file, footer) ? NULL : "the rows do not begin and end as the summary says";
 }
 
 bool footer_has_trailer(const uint8_t trailer[FOOTER_TRAILER_BYTES]) {

@@ -5,8 +5,9 @@
  *
  *     frames | superseded bytes | zeros to 64 | part | part | ... | part table | trailer | end of file
  *
- * Superseded bytes are what the next segment has taken over after a failed sync: nothing of the log any more, but readers
- * that opened the segment before may still look there, so sealing leaves them as they are. Usually there are none.
+ * Superseded bytes are what the next segment has taken over after a failed sync: nothing of the log any more, but
+ * readers that opened the segment before may still look there, so sealing leaves them as they are. Usually there are
+ * none.
  *
  * Each part starts at a multiple of 64 and is padded with zeros to the next; its checksum covers the padding. Part
  * table: for each part 32 bytes:
@@ -47,8 +48,8 @@
  *        252     4  CRC-32C              of bytes 0 to 251
  *
  * A footer is valid if and only if the trailer's magic, checksum and identity are right, the parts lie between the
- * superseded bytes and the part table, each part's checksum is right, and the counts agree. An invalid footer is ignored and made
- * again from the frames.
+ * superseded bytes and the part table, each part's checksum is right, and the counts and the ends of the rows agree.
+ * An invalid footer is ignored and made again from the frames.
  *
  * Row: one for each event, in sequence order, 64 bytes. Row numbers in links are counted from 1; 0 means none.
  *
@@ -78,8 +79,8 @@
  *         24     8  zero
  *
  * Slots: open addressing with linear probing over 2^n 32-bit numbers (n >= 1); an element is looked for from the slot
- * that the top n bits of its hash number, and 0 is an empty slot. Id slots hold row numbers, placed by id hash; stream slots hold stream
- * indexes counted from 1, placed by name hash.
+ * that the top n bits of its hash number, and 0 is an empty slot. Id slots hold row numbers, placed by id hash;
+ * stream slots hold stream indexes counted from 1, placed by name hash.
  */
 #ifndef FBAT_FORMAT_FOOTER_H
 #define FBAT_FORMAT_FOOTER_H

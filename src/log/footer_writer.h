@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing a footer behind a segment's frames, part by part, and cutting the file to its end. Where superseded bytes are to
- * be kept (format/footer.h), the caller sets segment->end behind them and summary->superseded_bytes to their number.
+ * Writing a footer behind a segment's frames, part by part, and cutting the file to its end. Where superseded bytes
+ * are to be kept (format/footer.h), the caller sets segment->end behind them and summary->superseded_bytes to their
+ * number.
  *
  *     footer_writer_init, then for each part: footer_writer_begin, any number of footer_writer_data, footer_writer_end;
  *     then footer_writer_finish, and footer_writer_deinit in any case.

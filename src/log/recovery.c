@@ -12,6 +12,14 @@
  *
  * Of an append: (1) frame stored, (2) perhaps synced, (3) acknowledged. A cut before the end of 2 leaves any mix of its
  * sectors: R6 or R5. A cut after 2 leaves it whole; if it is not, an intact later frame or LOCK says that it was: R1.
+ *
+ * Of a fence: its frames are staged, and none of them knows another one durable; so whatever is missing at the end of a
+ * log whose last fence has no commit was never durable: R6 cuts its frames off too (log/walk.h).
+ *
+ * Of a tail that is taken over, after a failed sync: (1) a new segment under another name, with all that is not
+ * durable, (2) synced, (3) renamed, directory synced. A cut before 3 leaves the old segment as it was, for R5 or R6,
+ * and a file that opening removes. After 3 the new segment's first sequence proves what of the old one was durable,
+ * and only that is asked of it: R1 where it is gone, else R4, whatever stands behind it.
  */
 #include "log/recovery.h"
 

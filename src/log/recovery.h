@@ -6,7 +6,8 @@
  *     position   it is the last segment, or a later one exists
  *     missing    something proves that an event behind the last intact frame was durable: the durable sequence in
  *                LOCK, the first sequence of the next segment, or the durable sequence in an intact frame further on
- *     rest       behind the last intact frame there is nothing (zeros, the file's end), or there are other bytes
+ *     rest       behind the last frame of the log there is nothing (zeros, the file's end), or there are other bytes:
+ *                half frames, or whole ones that do not belong to it (log/walk.h)
  *
  *     ROW  HEADER  POSITION   MISSING  REST     DECISION
  *     R1   any     any        yes      any      DAMAGE       bytes once durable are gone or broken

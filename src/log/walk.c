@@ -2,8 +2,8 @@
 /*
  * The decision, and the loop around it that a reader of the log needs.
  *
- * Happy path: a frame of events is visited where it stands. Staged frames are only counted; at their commit the scan goes
- * back to the first of them and visits each: a fence may be larger than what one would like to keep in memory.
+ * Happy path: a frame of events is visited where it stands. Staged frames are only counted; at their commit the scan
+ * goes back to the first of them and visits each: a fence may be larger than what one would like to keep in memory.
  *
  * Failure: a staged frame that was valid and no longer is, is FBAT_ERR_DAMAGED. An error leaves the walk unusable.
  *

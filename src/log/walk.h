@@ -5,19 +5,20 @@
  *     | events | staged  staged  commit | staged  staged | events | staged ...
  *     '- log --'--------- log ----------'---- void ------'- log --'--- void (so far)
  *
- * The frames of a fence are staged: they stand back to back, each going on with the sequence, and belong to the log only
- * with the commit directly behind them. Anything else behind them voids them: a fence that was cancelled writes nothing,
- * and the frame after it starts with the fence's first sequence again.
+ * The frames of a fence are staged: they stand back to back, each going on with the sequence, and belong to the log
+ * only with the commit directly behind them. Anything else behind them voids them: a fence that was cancelled writes
+ * nothing, and the frame after it starts with the fence's first sequence again.
  *
- *     FENCE  FRAME   FITS WHEN ITS                                                     ANSWER   EXPECTED AFTERWARDS
- *     any    events  first sequence is the one expected; an open fence is void         EVENTS   behind its last event
- *     any    staged  first sequence is the one expected; an open fence is void         STAGED   as before; a fence opens
- *     open   staged  first sequence goes on with the fence, and so does its place      STAGED   as before
- *     open   commit  first, last sequence and staged bytes are the fence's             COMMIT   behind the fence's last event
- *     any    any     otherwise                                                         END      as before
+ *     FENCE  FRAME   FITS WHEN ITS                                                 ANSWER  EXPECTED AFTERWARDS
+ *     any    events  first sequence is the one expected; an open fence is void     EVENTS  behind its last event
+ *     any    staged  first sequence is the one expected; an open fence is void     STAGED  as before; a fence opens
+ *     open   staged  first sequence goes on with the fence, and so does its place  STAGED  as before
+ *     open   commit  first, last sequence and staged bytes are the fence's         COMMIT  behind its last event
+ *     any    any     otherwise                                                     END     as before
  *
- * Exactly one row matches. The frames of a fence say only that events before the fence are durable: what is hidden cannot
- * be known durable. Behind the next segment's first sequence nothing belongs here: that segment has taken over.
+ * Exactly one row matches. The frames of a fence say only that events before the fence are durable: what is hidden
+ * cannot be known durable. Behind the next segment's first sequence nothing belongs here: that segment has taken
+ * over.
  */
 #ifndef FBAT_LOG_WALK_H
 #define FBAT_LOG_WALK_H
@@ -67,7 +68,8 @@ enum walk_step walk_take(struct walk *walk, const struct frame *frame, uint64_t 
 typedef int (*walk_visit_fn)(void *user, const struct frame *frame, const uint8_t *bytes, uint64_t offset,
                              struct fbat_error *error);
 
-/* Visits the staged frames of the fence just committed, each read and verified again. The scan's place does not change. */
+/* Visits the staged frames of the fence just committed, each read and verified again. The scan's place does not
+ * change. */
 int walk_visit_fence(const struct walk *walk, struct scan *scan, walk_visit_fn visit, void *user,
                      struct fbat_error *error);
 

@@ -2,10 +2,10 @@
 /*
  * Verifying a store from its bytes alone.
  *
- * For each segment: header; frames one after the other (checksum, sequence; fences with their commit, see log/walk.h);
- * records (format, revision, chain, hash, time, id); what stands behind the frames; and the footer against an index built
- * from the frames. Behind a damaged place the walk goes on at the next intact frame, and what is missing is reported once:
- * after a gap, a stream's next event is taken as it is, as long as its revision goes up.
+ * For each segment: header; frames one after the other (checksum, sequence; fences with their commit, see
+ * log/walk.h); records (format, revision, chain, hash, time, id); what stands behind the frames; and the footer
+ * against an index built from the frames. Behind a damaged place the walk goes on at the next intact frame, and what
+ * is missing is reported once: after a gap, a stream's next event is taken as it is, as long as its revision goes up.
  *
  * What does not belong to the log is no finding: the frames of a fence that was cancelled, and whatever a segment holds
  * behind the first sequence of the next one, which has taken over.
@@ -206,8 +206,8 @@ static int check_frame(void *user, const struct frame *frame, const uint8_t *byt
     return FBAT_OK;
 }
 
-/* True when the staged frames that begin here are a whole fence, committed: then events are missing before it. Else they are
- * what is left of one, or of a fence that was cancelled. */
+/* True when the staged frames that begin here are a whole fence, committed: then events are missing before it.
+ * Else they are what is left of one, or of a fence that was cancelled. */
 static int probe_fence(struct check_run *run, const struct frame *frame, bool *out_committed,
                        struct fbat_error *error) {
     struct walk probe;
@@ -328,14 +328,16 @@ static int look_further(struct check_run *run, bool *out_found, bool *out_durabl
     return FBAT_OK;
 }
 
-/* The place of damage is where intact frames end and, further on, go on. A power cut may leave such a hole too, but only
- * in the last segment of a writer that did not close, and only where nothing was durable yet. */
+/* The place of damage is where intact frames end and, further on, go on. A power cut may leave such a hole too,
+ * but only in the last segment of a writer that did not close, and only where nothing was durable yet. */
 static int check_broken_place(struct check_run *run, bool *out_goes_on, struct fbat_error *error) {
     struct scan *scan = &run->scan;
     uint64_t offset = scan->offset;
     bool durable;
     FBAT_TRY(look_further(run, out_goes_on, &durable, error));
-    if (*out_goes_on && run->is_last && run->live.state == LIVE_OPEN && !durable)
+    /* A later segment without a valid header was being created: the log ended here. */
+    bool ends_here = run->superseded_from == UINT64_MAX;
+    if (*out_goes_on && ends_here && run->live.state == LIVE_OPEN && !durable)
         *out_goes_on = false;
     if (*out_goes_on)
         report_place(run, FBAT_FINDING_FRAME, true, offset, run->expected,
@@ -346,8 +348,8 @@ static int check_broken_place(struct check_run *run, bool *out_goes_on, struct f
     return FBAT_OK;
 }
 
-/* All frames of the segment that belong to the log. Afterwards run->walk.end is where they end, and the scan stands there, or
- * behind staged frames that follow. */
+/* All frames of the segment that belong to the log. Afterwards run->walk.end is where they end, and the scan
+ * stands there, or behind staged frames that follow. */
 static int check_frames(struct check_run *run, struct fbat_error *error) {
     bool goes_on = true;
     while (goes_on && !run->stopped && !walk_is_over(&run->walk)) {
@@ -371,8 +373,9 @@ static bool closed_cleanly(const struct check_run *run) {
     return run->live.state == LIVE_CLOSED;
 }
 
-/* A segment without a footer that is not the last. Frames that a later segment took over were left behind on purpose, and so
- * was the footer. A writer at work may be sealing; one that died may have left footers unfinished. Closing leaves none. */
+/* A segment without a footer that is not the last. Frames that a later segment took over were left behind on
+ * purpose, and so was the footer. A writer at work may be sealing; one that died may have left footers unfinished.
+ * Closing leaves none. */
 static void check_unsealed(struct check_run *run, bool taken_over, bool bytes_follow, const char *footer_fault) {
     bool unfinished = run->bounded || run->live.state == LIVE_OPEN;
     if (run->index->rows_added == 0 && walk_is_over(&run->walk)) /* taken over whole: nothing to index */
@@ -469,8 +472,8 @@ static void report_footer(struct check_run *run, uint64_t sequence, const char *
     report_place(run, FBAT_FINDING_FOOTER, true, run->index->summary.frames_end, sequence, "the footer's %s", what);
 }
 
-/* The last id made may be one that was given out and is in no frame, so it may be later than the frames say. What the next
- * segment has taken over is in no frame of the log. */
+/* The last id made may be one that was given out and is in no frame, so it may be later than the frames say. What
+ * the next segment has taken over is in no frame of the log. */
 static bool summaries_equal(const struct segment_summary *frames, const struct segment_summary *footer) {
     struct segment_summary expected = *frames;
     expected.superseded_bytes = footer->superseded_bytes;

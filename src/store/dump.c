@@ -106,8 +106,8 @@ static int describe_staged(struct dump_run *run, const struct frame *frame, cons
     return FBAT_OK;
 }
 
-/* What the frame at the scan's place is to the log. One that does not fit is where the log goes on as far as we look: what
- * is missing before it is the check's to say. */
+/* What the frame at the scan's place is to the log. One that does not fit is where the log goes on as far as we
+ * look: what is missing before it is the check's to say. */
 static int describe_frame(struct dump_run *run, const struct frame *frame, const char **out_detail,
                           struct fbat_error *error) {
     *out_detail = "frame that the next segment has taken over";

@@ -5,9 +5,10 @@
  * Happy path: the live page's visible sequence is above ours; the frames up to it are read behind the last one we
  * know, verified, indexed and published; where the segment ends before, the next one is opened.
  *
- * After a failed sync the writer goes on in a new segment, which takes over what was not durable of the one before. What the
- * old one holds from there on counts no more, and may be anything. So it is read only as far as the next segment's header
- * allows, once the page names a later segment; and where we had read further, both are exchanged at once:
+ * After a failed sync the writer goes on in a new segment, which takes over what was not durable of the one before.
+ * What the old one holds from there on counts no more, and may be anything. So it is read only as far as the next
+ * segment's header allows, once the page names a later segment; and where we had read further, both are exchanged at
+ * once:
  *
  *     before   N [ 1 .. 9 | 10 11 12 ]                     visible 12
  *     after    N [ 1 .. 9 ]            N+1 [ 10 11 12 ]    visible 12, then on
@@ -15,7 +16,8 @@
  * The page is evidence only: frames are taken by their own checksums and sequences, and where the log says less than
  * the page (another store's page, a power cut), we stay where we are.
  *
- * Failure: what was read before it stays. An index that holds a part of a fence because reading it failed is made again.
+ * Failure: what was read before it stays. An index that holds a part of a fence because reading it failed is made
+ * again.
  *
  * Thread rule: any thread; follow_lock makes them one.
  *
@@ -70,6 +72,25 @@ static struct announced read_announced(const struct fbat_store *store) {
     return announced;
 }
 
+uint64_t follow_durable(struct fbat_store *store) {
+    enum { LOOKS = 1000 };
+    const uint8_t *page = __atomic_load_n(&store->live, __ATOMIC_ACQUIRE);
+    uint64_t known = __atomic_load_n(&store->follow_durable, __ATOMIC_RELAXED);
+    if (!page || memcmp(page + LIVE_STORE_ID_AT, store->meta.store_id.bytes, sizeof store->meta.store_id.bytes) != 0)
+        return known;
+    /* Between the writer's two stores the check is wrong for a moment. */
+    for (int look = 0; look < LOOKS; look++) {
+        uint64_t durable = load_announced(page, LIVE_DURABLE_AT, __ATOMIC_ACQUIRE);
+        if (durable != ~load_announced(page, LIVE_DURABLE_CHECK_AT, __ATOMIC_ACQUIRE))
+            continue;
+        while (known < durable && !__atomic_compare_exchange_n(&store->follow_durable, &known, durable, false,
+                                                               __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            continue;
+        return known < durable ? durable : known;
+    }
+    return known;
+}
+
 static struct segment_index *newest_index(struct fbat_store *store) {
     const struct segment_list *list = store->directory.current; /* changed under follow_lock only */
     return list->count == 0 ? NULL : list->indexes[list->count - 1];
@@ -91,8 +112,8 @@ static int follow_frame(void *user, const struct frame *frame, const uint8_t *by
     return segment_index_add_frame(sink->index, frame, bytes, offset, error);
 }
 
-/* Reads on in the newest segment, as far as `bound`. A fence whose commit does not follow by then is looked at again the
- * next time. */
+/* Reads on in the newest segment, as far as `bound`. A fence whose commit does not follow by then is looked at
+ * again the next time. */
 static int read_on(struct segment_index *index, uint64_t bound, uint64_t *last, struct fbat_error *error) {
     struct segment *segment = index->segment;
     struct walk walk;
@@ -135,8 +156,9 @@ static int index_up_to(struct fbat_store *store, uint64_t segment_id, uint64_t l
     return FBAT_OK;
 }
 
-/* Looks at the newest segment anew where what we have of it may be wrong. While it holds no event, the file that we opened
- * may have been replaced by another one of its name; and a fence that could not be read whole leaves a part of it behind. */
+/* Looks at the newest segment anew where what we have of it may be wrong. While it holds no event, the file that
+ * we opened may have been replaced by another one of its name; and a fence that could not be read whole leaves a
+ * part of it behind. */
 static int renew_newest(struct fbat_store *store, struct segment_index *newest, uint64_t last,
                         struct fbat_error *error) {
     struct segment_index *again = NULL;
@@ -211,7 +233,8 @@ static int go_on_in(struct fbat_store *store, struct segment *segment, const str
                     uint64_t *last, struct fbat_error *error) {
     struct segment_index *newest = newest_index(store), *next = NULL;
     uint64_t first = segment->header.first_sequence, reached = first - 1;
-    /* How far it may be read is not known before the header of a later one was looked at: then only as far as we were. */
+    /* How far it may be read is not known before the header of a later one was looked at: then only as far as we
+     * were. */
     uint64_t bound = announced->segment_id > segment->header.segment_id ? *last : announced->visible;
     bool takes_over = first <= *last && newest;
     FBAT_TRY(segment_index_create(segment, &next, error));

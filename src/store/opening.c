@@ -144,8 +144,8 @@ static int announce_close(struct fbat_store *store, struct fbat_error *error) {
     const struct sequencer *sequencer = &store->sequencer;
     const struct segment *segment = sequencer->active ? sequencer->active->segment : NULL;
     const struct live live = {
-        /* "Closed" also says that every footer is whole. */
-        .state = sequencer->unfinished_segment_id ? LIVE_OPEN : LIVE_CLOSED,
+        /* "Closed" also says that every footer is whole, and that no file of a failed rotation can come back. */
+        .state = sequencer->unfinished_segment_id || sequencer->rotating ? LIVE_OPEN : LIVE_CLOSED,
         .store_id = store->meta.store_id,
         .pid = store->os->methods->process_id(store->os),
         .visible_sequence = sequencer->last_sequence,

@@ -2,8 +2,8 @@
 /*
  * Opening all segments, oldest first, and deciding about those without a valid footer by the table in log/recovery.h.
  *
- * Happy path: every segment but the last has a footer, which is mapped; the last one's frames are scanned. Which of them
- * belong to the log is decided in log/walk.h.
+ * Happy path: every segment but the last has a footer, which is mapped; the last one's frames are scanned. Which of
+ * them belong to the log is decided in log/walk.h.
  *
  * Failure modes: a gap in segment ids or sequences, or a decision R1 or R2, is FBAT_ERR_DAMAGED with its place; nothing
  * on disk has been changed by then that was not derived or torn.
@@ -161,8 +161,9 @@ static void mark_unfinished(struct recovery_run *run, uint64_t segment_id) {
         (void)store->os->methods->file_write_at(store->os, store->lock_file, bytes, sizeof bytes, LIVE_UNFINISHED_AT);
 }
 
-/* Frames that the next segment has taken over stay where they are: readers in other processes may still look at them. The
- * answer is the offset after the last one. What else stands there, such as a footer cut short, is nothing to keep. */
+/* Frames that the next segment has taken over stay where they are: readers in other processes may still look at
+ * them. The answer is the offset after the last one. What else stands there, such as a footer cut short, is
+ * nothing to keep. */
 static int find_kept_end(struct segment *segment, uint64_t frames_end, uint64_t *out_end, struct fbat_error *error) {
     struct scan scan;
     bool found = true;
@@ -462,8 +463,8 @@ static int note_aside(void *user, const char *name) {
     return *segment_id != 0; /* stops there */
 }
 
-/* A segment that never got its name holds nothing that the one before it does not hold. As far as the system allows: who
- * needs the name makes the file anew. */
+/* A segment that never got its name holds nothing that the one before it does not hold. As far as the system
+ * allows: who needs the name makes the file anew. */
 static void remove_aside(struct fbat_store *store) {
     const struct os_methods *methods = store->os->methods;
     for (int attempt = 0; attempt < ASIDE_MAX; attempt++) {

@@ -35,6 +35,7 @@ struct fbat_store {
     struct directory directory;
     struct sequencer sequencer;  /* when writing */
     pthread_mutex_t follow_lock; /* when following: guards catching up */
+    uint64_t follow_durable;     /* likewise: the durable sequence last seen in LOCK; atomic */
     struct kinds kinds;
     struct fbat_open_report report;
 };
@@ -58,6 +59,9 @@ int store_dump(struct os *os, const char *dir, uint64_t segment_id, fbat_dump_fn
 /* The list and the sequence a read starts from; a follower catches up first. The list is counted for the caller. */
 int store_snapshot(struct fbat_store *store, struct segment_list **out_list, uint64_t *out_visible,
                    struct fbat_error *error);
+
+/* The durable sequence that LOCK says, for a follower; never goes back. */
+uint64_t follow_durable(struct fbat_store *store);
 
 /* Lets a follower see what the writer has made visible by now. Nothing on a handle that writes. */
 int store_catch_up(struct fbat_store *store, struct fbat_error *error);

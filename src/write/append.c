@@ -38,17 +38,24 @@ static void read_receipts(struct sequencer *sequencer, const struct append *appe
     segment_list_release(list);
 }
 
+/* Tickets are waiting, or were taken back, that go before it. Asked under the lock, which is held whenever tickets that were
+ * staged are put back. */
+static bool must_queue(const struct sequencer *sequencer, const struct append *append) {
+    return !append->fence && mailbox_is_busy(&sequencer->mailbox);
+}
+
 /* Stages, waits, stages again where that is asked for. */
 static int append_in_place(struct sequencer *sequencer, struct append *append, struct fbat_error *error) {
     sequencer_lock(sequencer);
     for (;;) {
+        if (must_queue(sequencer, append)) {
+            pthread_mutex_unlock(&sequencer->lock);
+            return mailbox_append(sequencer, append, error);
+        }
         int status = stage_append(sequencer, append, error);
         if (status == FBAT_RETRY) {
             group_wait(sequencer);
-            if (append->fence || !mailbox_is_busy(&sequencer->mailbox))
-                continue;
-            pthread_mutex_unlock(&sequencer->lock);
-            return mailbox_append(sequencer, append, error); /* tickets in front of it may have been taken back */
+            continue;
         }
         if (status != FBAT_OK || !append_is_waiting(append)) {
             pthread_mutex_unlock(&sequencer->lock);
@@ -57,22 +64,18 @@ static int append_in_place(struct sequencer *sequencer, struct append *append, s
         enum pending_state state = group_await(sequencer, &append->pending);
         if (state != PENDING_REDO)
             return state == PENDING_DONE ? FBAT_OK : error->status;
-        if (mailbox_is_busy(&sequencer->mailbox))
-            return mailbox_append(sequencer, append, error); /* likewise */
         sequencer_lock(sequencer);
     }
 }
 
-typedef int (*append_fn)(struct sequencer *sequencer, struct append *append, struct fbat_error *error);
-
 /* With a receipt to spare, so that the caller's stays untouched on failure. */
-static int append_waiting(struct sequencer *sequencer, struct append *append, append_fn run, struct fbat_error *error) {
+static int append_waiting(struct sequencer *sequencer, struct append *append, struct fbat_error *error) {
     struct fbat_receipt own, *wanted = append->receipts;
     append->receipts = wanted && append->count == 1 ? &own : NULL;
     append->receipts_known = append->count == 1 ? append->receipts : wanted;
     sem_init(&append->pending.wake, 0, 0);
     append->pending.error = error;
-    int status = run(sequencer, append, error);
+    int status = append_in_place(sequencer, append, error);
     sem_destroy(&append->pending.wake);
     if (status >= 0 && wanted && append->count == 1)
         *wanted = own;
@@ -86,16 +89,15 @@ int sequencer_append(struct sequencer *sequencer, struct append *append, struct 
     struct fbat_error own; /* the cause of a death must be known even to a caller who asked for no detail */
     error = error ? error : &own;
     bool durable = append->level == FBAT_LEVEL_DURABLE && !append->fence;
-    append_fn run = mailbox_is_busy(&sequencer->mailbox) && !append->fence ? mailbox_append : append_in_place;
     int status = FBAT_RETRY;
-    if (run == append_in_place && !durable) {
+    if (!durable) {
         /* The short way: nothing to wait for, no semaphore, receipts filled in place. */
         sequencer_lock(sequencer);
-        if (!sequencer->first)
+        if (!sequencer->first && !must_queue(sequencer, append))
             status = stage_append(sequencer, append, error);
         pthread_mutex_unlock(&sequencer->lock);
     }
     if (status == FBAT_RETRY)
-        status = append_waiting(sequencer, append, run, error);
+        status = append_waiting(sequencer, append, error);
     return status == FBAT_END ? FBAT_OK : status;
 }

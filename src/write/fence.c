@@ -80,18 +80,34 @@ void fence_staged(struct fbat_fence *fence, uint64_t first_sequence, uint64_t fr
     fence->frames_start = frame_offset;
 }
 
+/* Those still in the mailbox point to the fence. */
+static void wait_for_tickets(struct sequencer *sequencer, const struct fbat_fence *fence) {
+    while (atomic_load_explicit(&fence->tickets_queued, memory_order_acquire) > 0)
+        mailbox_wait_served(sequencer);
+}
+
 int fence_append(struct fbat_fence *fence, struct append *append, struct fbat_error *error) {
     FBAT_TRY(fence_check_open(fence, error));
     append->fence = fence;
+    if (atomic_load_explicit(&fence->tickets_queued, memory_order_acquire) > 0) { /* they were there first */
+        sequencer_lock(fence->sequencer);
+        wait_for_tickets(fence->sequencer, fence);
+        pthread_mutex_unlock(&fence->sequencer->lock);
+    }
     return sequencer_append(fence->sequencer, append, error);
 }
 
 /* ---- ending ---- */
 
-static void answer_tickets(struct fbat_fence *fence, int status, const struct fbat_error *error) {
+/* level: the one the commit reached. */
+static void answer_tickets(struct fbat_fence *fence, int status, enum fbat_level level,
+                           const struct fbat_error *error) {
     while (fence->tickets) {
         struct fbat_ticket *ticket = fence->tickets;
         fence->tickets = ticket->next;
+        for (uint32_t item = 0; item < ticket->append->count; item++)
+            if (ticket->append->receipts[item].level < level)
+                ticket->append->receipts[item].level = (uint8_t)level;
         ticket_answer(ticket, status, error);
     }
 }
@@ -111,14 +127,8 @@ void fence_fail(struct sequencer *sequencer, const struct fbat_error *cause) {
     atomic_store_explicit(&fence->state, FENCE_CANCELLED, memory_order_release);
     fault_passed(sequencer->config, "fence.cancel", fence->first_sequence);
     int status = fence_refuse(fence, &error);
-    answer_tickets(fence, status, &error);
+    answer_tickets(fence, status, FBAT_LEVEL_DEFAULT, &error);
     group_signal(sequencer);
-}
-
-/* Those still in the mailbox point to the fence. */
-static void wait_for_tickets(struct sequencer *sequencer, const struct fbat_fence *fence) {
-    while (atomic_load_explicit(&fence->tickets_queued, memory_order_acquire) > 0)
-        mailbox_wait_served(sequencer);
 }
 
 void fence_cancel(struct fbat_fence *fence) {
@@ -202,7 +212,7 @@ int fence_commit(struct fbat_fence *fence, struct append *append, struct fbat_er
         status = commit_locked(sequencer, fence, append, error);
         sem_destroy(&append->pending.wake);
     }
-    answer_tickets(fence, status, error);
+    answer_tickets(fence, status, append->level, error);
     fence_cancel(fence);
     return status;
 }

@@ -14,7 +14,7 @@
 #include "base/id.h"
 #include "base/memory.h"
 
-enum { FIRST_SIZE = 64 };
+enum { KEYS_FIRST = 64 };
 
 void key_set_deinit(struct key_set *set) {
     memory_free(set->keys);
@@ -34,7 +34,7 @@ static uint32_t place_of(const struct key_set *set, const struct fbat_id *id) {
 }
 
 bool key_set_reserve(struct key_set *set, uint32_t more) {
-    uint32_t size = set->size ? set->size : FIRST_SIZE;
+    uint32_t size = set->size ? set->size : KEYS_FIRST;
     while ((uint64_t)size < ((uint64_t)set->count + more) * 2)
         size *= 2;
     if (size == set->size)

@@ -153,8 +153,8 @@ static int build_limited(struct sequencer *sequencer, const struct segment_index
 /* ---- all of it ---- */
 
 /* Steps 4 and 5. On failure `limited` and `next` are still the caller's. */
-static int install(struct sequencer *sequencer, struct segment_index *limited, struct segment_index *next,
-                   struct fbat_error *error) {
+static int install_next(struct sequencer *sequencer, struct segment_index *limited, struct segment_index *next,
+                        struct fbat_error *error) {
     uint64_t old_id = limited->segment->header.segment_id;
     FBAT_TRY(segment_install(next->segment, error));
     FBAT_TRY(directory_take_over(sequencer->directory, limited, next, error));
@@ -175,7 +175,7 @@ static int move_tail(struct sequencer *sequencer, struct fbat_error *error) {
     FBAT_TRY(build_limited(sequencer, old, from, &limited, error));
     int status = build_next(sequencer, old, from, &next, error);
     if (status == FBAT_OK) {
-        status = install(sequencer, limited, next, error);
+        status = install_next(sequencer, limited, next, error);
         if (status < 0)
             segment_index_release(next);
     }

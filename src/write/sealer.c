@@ -63,8 +63,8 @@ static int write_footer(const struct sequencer *sequencer, struct segment_index 
 }
 
 /* The mapped footer takes the place of the index in memory, or that stays. */
-static void install(struct sequencer *sequencer, struct segment_index *old, int status, struct segment_index *sealed,
-                    struct fbat_error *error) {
+static void install_sealed(struct sequencer *sequencer, struct segment_index *old, int status,
+                           struct segment_index *sealed, struct fbat_error *error) {
     if (status == FBAT_OK && (status = directory_replace(sequencer->directory, sealed, error)) < 0)
         segment_index_release(sealed);
     if (status == FBAT_OK) {
@@ -80,7 +80,7 @@ static void seal_inline(struct sequencer *sequencer, struct segment_index *old) 
     struct fbat_error error;
     struct segment_index *sealed = NULL;
     int status = write_footer(sequencer, old, &sealed, &error);
-    install(sequencer, old, status, sealed, &error);
+    install_sealed(sequencer, old, status, sealed, &error);
 }
 
 /* Makes one run where one is due. True when there may be more to do. */
@@ -103,7 +103,7 @@ static void seal_oldest(struct sequencer *sequencer) {
     pthread_mutex_unlock(&sequencer->lock);
     int status = write_footer(sequencer, oldest, &sealed, &error);
     sequencer_lock(sequencer);
-    install(sequencer, oldest, status, sealed, &error);
+    install_sealed(sequencer, oldest, status, sealed, &error);
     sealer->count--;
     for (uint32_t at = 0; at < sealer->count; at++)
         sealer->queue[at] = sealer->queue[at + 1];

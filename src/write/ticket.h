@@ -26,6 +26,7 @@ struct fbat_ticket {
     _Atomic int references;
     _Atomic bool answered;
     bool on_stack;
+    unsigned fork_generation; /* of the process that submitted it; the API's */
     int status;               /* the answer */
     struct fbat_error *error; /* its detail; NULL when there is none, or no memory for it */
     _Atomic int fd;           /* -1: none asked for */

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "api/handle.h"
@@ -199,7 +200,7 @@ struct fbat_ticket *submit_text(struct fbat_store *store, const char *entity, co
 struct fbat_receipt ticket_done(struct fbat_ticket *ticket) {
     struct fbat_receipt receipt, *receipts = calloc(fbat_ticket_count(ticket), sizeof *receipts);
     assert_non_null(receipts);
-    assert_ok(fbat_ticket_wait(ticket, FBAT_FOREVER, receipts, &fault));
+    assert_ok(fbat_ticket_wait(ticket, PATIENCE_MS, receipts, &fault));
     fbat_ticket_release(ticket);
     receipt = receipts[0];
     free(receipts);
@@ -207,7 +208,7 @@ struct fbat_receipt ticket_done(struct fbat_ticket *ticket) {
 }
 
 void check_ticket(int expected, struct fbat_ticket *ticket, const char *file, int line) {
-    int status = fbat_ticket_wait(ticket, FBAT_FOREVER, NULL, &fault);
+    int status = fbat_ticket_wait(ticket, PATIENCE_MS, NULL, &fault);
     fbat_ticket_release(ticket);
     check_status(expected, status, "fbat_ticket_wait", file, line);
 }
@@ -427,10 +428,17 @@ void gate_allow(struct gate *gate, uint32_t count) {
 }
 
 void gate_await(struct gate *gate, uint32_t count) {
+    struct timespec deadline;
+    clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += PATIENCE_MS / 1000;
+    int os_errno = 0;
     pthread_mutex_lock(&gate->lock);
-    while (gate->waiting < count)
-        pthread_cond_wait(&gate->changed, &gate->lock);
+    while (gate->waiting < count && os_errno == 0)
+        os_errno = pthread_cond_timedwait(&gate->changed, &gate->lock, &deadline);
+    bool came = gate->waiting >= count;
     pthread_mutex_unlock(&gate->lock);
+    if (!came)
+        fail_msg("nobody has come to the gate");
 }
 
 static void gate_pass(struct gate *gate) {

@@ -84,6 +84,9 @@ struct fbat_id id_of(const char *name);
 struct fbat_new_event event_keyed(const char *key, const char *entity, const char *payload);
 struct fbat_new_event event_expecting(const char *entity, enum fbat_expect expect, uint64_t revision);
 
+/* As a bound of waits: far more than anything here takes, and a test that fails fails in the end. */
+enum { PATIENCE_MS = 20000 };
+
 /* Options with nothing but a level. */
 extern const struct fbat_append_options level_written, level_durable;
 
@@ -168,7 +171,7 @@ void gate_shut(struct gate *gate);
 void gate_open(struct gate *gate);
 void gate_allow(struct gate *gate, uint32_t count);
 
-/* Waits until so many threads stand before it. */
+/* Waits until so many threads stand before it; the test fails when they do not come. */
 void gate_await(struct gate *gate, uint32_t count);
 
 /* To be called before opening: lets config.clock stop at clock_gate. Time stands still. */

@@ -634,11 +634,11 @@ static void sync_while_a_fence_is_open_is_about_what_is_before_it(void **state) 
     fence_text(fence, "one", "payload");
     assert_ok(fbat_sync(fixture->store, &fault));
     assert_int_equal(frontier_now(fixture->store).durable, 1);
-    assert_ok(fbat_wait_durable(fixture->store, 1, FBAT_FOREVER, &fault));
+    assert_ok(fbat_wait_durable(fixture->store, 1, PATIENCE_MS, &fault));
     assert_status(FBAT_RETRY, fbat_wait_durable(fixture->store, 2, 10, &fault));
     assert_ok(fbat_fence_commit(fence, &level_written, &fault));
     assert_int_equal(frontier_now(fixture->store).durable, 1);
-    assert_ok(fbat_wait_durable(fixture->store, 2, FBAT_FOREVER, &fault));
+    assert_ok(fbat_wait_durable(fixture->store, 2, PATIENCE_MS, &fault));
     assert_int_equal(frontier_now(fixture->store).durable, 2);
 }
 

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { THREADS = 8, SOON_MS = 20000 /* far more than anything here takes */ };
+enum { THREADS = 8 };
 
 /* One append on a thread of its own, with a key. */
 struct author {
@@ -675,7 +675,7 @@ static void wait_asks_for_the_sync_that_is_missing(void **state) {
         append_text(fixture->store, "one", "scope", "payload");
     assert_int_equal(frontier_now(fixture->store).durable, 1);
     unsigned before = atomic_load(&watched_disk.syncs);
-    assert_ok(fbat_wait_durable(fixture->store, 3, SOON_MS, &fault));
+    assert_ok(fbat_wait_durable(fixture->store, 3, PATIENCE_MS, &fault));
     assert_true(frontier_now(fixture->store).durable >= 3);
     assert_int_equal(atomic_load(&watched_disk.syncs) - before, 1);
     assert_ok(fbat_wait_durable(fixture->store, 4, FBAT_FOREVER, &fault));
@@ -711,7 +711,7 @@ static void wait_ends_after_its_time_while_a_sync_is_under_way(void **state) {
     assert_status(FBAT_RETRY, fbat_wait_durable(fixture->store, 2, 10, &fault));
     assert_status(FBAT_RETRY, fbat_wait_durable(fixture->store, 2, 10, &fault));
     gate_open(&sync_gate);
-    assert_ok(fbat_wait_durable(fixture->store, 2, SOON_MS, &fault));
+    assert_ok(fbat_wait_durable(fixture->store, 2, PATIENCE_MS, &fault));
 }
 
 struct waiter {
@@ -724,7 +724,7 @@ struct waiter {
 
 static void wait_for_sequence(void *user) {
     struct waiter *waiter = user;
-    waiter->status = fbat_wait_durable(waiter->store, waiter->sequence, SOON_MS, &waiter->error);
+    waiter->status = fbat_wait_durable(waiter->store, waiter->sequence, PATIENCE_MS, &waiter->error);
 }
 
 static void waiter_start(struct waiter *waiter, struct fbat_store *store, uint64_t sequence) {
@@ -797,7 +797,7 @@ static void wait_outlasts_a_failed_sync(void **state) {
     append_text(fixture->store, "one", "scope", "payload");
     append_text(fixture->store, "one", "scope", "payload");
     atomic_store(&watched_disk.syncs_to_fail, 1);
-    assert_ok(fbat_wait_durable(fixture->store, 3, SOON_MS, &fault));
+    assert_ok(fbat_wait_durable(fixture->store, 3, PATIENCE_MS, &fault));
     assert_int_equal(atomic_load(&watched_disk.syncs_to_fail), 0);
     assert_true(frontier_now(fixture->store).durable >= 3);
     assert_whole_log_of(fixture, 3);

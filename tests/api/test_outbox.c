@@ -298,7 +298,7 @@ static void submitted_outbox_is_empty_and_its_ticket_has_the_receipts(void **sta
     assert_status(FBAT_RETRY, fbat_ticket_poll(ticket, NULL, NULL));
     gate_open(&clock_gate);
     assert_int_equal(fbat_ticket_count(ticket), 2);
-    assert_ok(fbat_ticket_wait(ticket, FBAT_FOREVER, receipts, &fault));
+    assert_ok(fbat_ticket_wait(ticket, PATIENCE_MS, receipts, &fault));
     fbat_ticket_release(ticket);
     fbat_ticket_release(held);
     for (int at = 0; at < 2; at++) {
@@ -434,7 +434,7 @@ static void submit_under_a_fence_is_answered_by_closing(void **state) {
     struct fbat_fence *fence = begin(fixture->store);
     struct fbat_ticket *ticket = submit_under_fence(fixture, fence);
     close_store(fixture);
-    int status = fbat_ticket_wait(ticket, FBAT_FOREVER, NULL, &fault);
+    int status = fbat_ticket_wait(ticket, PATIENCE_MS, NULL, &fault);
     assert_true(status == FBAT_ERR_CANCELLED || status == FBAT_ERR_SHUTDOWN);
     fbat_ticket_release(ticket);
     fbat_fence_cancel(fence);
@@ -451,7 +451,7 @@ static void submit_under_a_fence_is_answered_by_a_failed_commit(void **state) {
     assert_status(FBAT_RETRY, fbat_ticket_wait(ticket, 20, NULL, NULL));
     atomic_store(&watched_disk.syncs_to_fail, 1);
     assert_status(FBAT_ERR_IO, fbat_fence_commit(fence, &level_durable, &fault));
-    assert_true(fbat_ticket_wait(ticket, FBAT_FOREVER, NULL, &fault) < 0);
+    assert_true(fbat_ticket_wait(ticket, PATIENCE_MS, NULL, &fault) < 0);
     fbat_ticket_release(ticket);
     assert_int_equal(count_events(fixture->store), 1);
 }

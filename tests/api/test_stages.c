@@ -59,13 +59,13 @@ static void check_ticket_place(struct fixture *fixture, const struct failure *fa
     struct fbat_ticket *ticket = NULL;
     int status = fbat_submit(fixture->store, failure->event, failure->options, &ticket, spoilt());
     if (status == FBAT_OK)
-        status = fbat_ticket_wait(ticket, FBAT_FOREVER, NULL, spoilt());
+        status = fbat_ticket_wait(ticket, PATIENCE_MS, NULL, spoilt());
     fbat_ticket_release(ticket);
     assert_place(failure, FBAT_NO_ITEM, status);
     ticket = NULL;
     status = fbat_submit_batch(fixture->store, batch, 3, failure->options, &ticket, spoilt());
     if (status == FBAT_OK)
-        status = fbat_ticket_wait(ticket, FBAT_FOREVER, NULL, spoilt());
+        status = fbat_ticket_wait(ticket, PATIENCE_MS, NULL, spoilt());
     fbat_ticket_release(ticket);
     assert_place(failure, 2, status);
 }
@@ -233,7 +233,7 @@ static int append_under_a_limit(void *user, int in, int out) {
         struct fbat_ticket *ticket;
         child_check(fbat_submit(store, &event, levels[at], &ticket, &error) == FBAT_OK);
         memset(&error, 0x5a, sizeof error);
-        child_check(fbat_ticket_wait(ticket, FBAT_FOREVER, NULL, &error) == FBAT_ERR_NO_SPACE);
+        child_check(fbat_ticket_wait(ticket, PATIENCE_MS, NULL, &error) == FBAT_ERR_NO_SPACE);
         child_check(error.stage == FBAT_STAGE_WRITE && error.os_errno == EFBIG);
         fbat_ticket_release(ticket);
     }
@@ -348,9 +348,9 @@ static void success_leaves_the_error_alone(void **state) {
     assert_ok(fbat_append(fixture->store, &event, NULL, NULL, &fault));
     assert_ok(fbat_append_batch(fixture->store, &event, 1, NULL, NULL, &fault));
     assert_ok(fbat_submit(fixture->store, &event, NULL, &ticket, &fault));
-    assert_ok(fbat_ticket_wait(ticket, FBAT_FOREVER, NULL, &fault));
+    assert_ok(fbat_ticket_wait(ticket, PATIENCE_MS, NULL, &fault));
     fbat_ticket_release(ticket);
-    assert_ok(fbat_wait_durable(fixture->store, 1, FBAT_FOREVER, &fault));
+    assert_ok(fbat_wait_durable(fixture->store, 1, PATIENCE_MS, &fault));
     assert_ok(fbat_sync(fixture->store, &fault));
     assert_memory_equal(&fault, &untouched, sizeof fault);
 }

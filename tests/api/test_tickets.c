@@ -46,7 +46,7 @@ static void ticket_answers_the_receipt_of_its_append(void **state) {
     struct fbat_ticket *ticket = submit_text(fixture->store, "one", "second");
     struct fbat_receipt receipt;
     assert_int_equal(fbat_ticket_count(ticket), 1);
-    assert_ok(fbat_ticket_wait(ticket, FBAT_FOREVER, &receipt, &fault));
+    assert_ok(fbat_ticket_wait(ticket, PATIENCE_MS, &receipt, &fault));
     assert_int_equal(receipt.sequence, 2);
     assert_int_equal(receipt.revision, 2);
     assert_int_equal(receipt.level, FBAT_LEVEL_WRITTEN);
@@ -65,7 +65,7 @@ static void ticket_gives_its_answer_as_often_as_asked(void **state) {
     struct fixture *fixture = opened(state);
     struct fbat_ticket *ticket = submit_text(fixture->store, "one", "payload");
     struct fbat_receipt first, again;
-    assert_ok(fbat_ticket_wait(ticket, FBAT_FOREVER, &first, &fault));
+    assert_ok(fbat_ticket_wait(ticket, PATIENCE_MS, &first, &fault));
     append_text(fixture->store, "one", "scope", "later");
     memset(&again, 0, sizeof again);
     assert_ok(fbat_ticket_wait(ticket, 0, &again, NULL));
@@ -347,7 +347,7 @@ static void failed_append_answers_its_ticket_with_the_error(void **state) {
     as_before = receipt;
     for (int time = 0; time < 2; time++) {
         memset(&fault, 0x5a, sizeof fault);
-        assert_status(FBAT_ERR_REVISION, fbat_ticket_wait(ticket, FBAT_FOREVER, &receipt, &fault));
+        assert_status(FBAT_ERR_REVISION, fbat_ticket_wait(ticket, PATIENCE_MS, &receipt, &fault));
         assert_int_equal(fault.status, FBAT_ERR_REVISION);
         assert_int_equal(fault.expected_revision, 7);
         assert_int_equal(fault.actual_revision, 1);
@@ -431,7 +431,7 @@ static void batch_ticket_answers_all_receipts(void **state) {
     struct fbat_ticket *ticket;
     assert_ok(fbat_submit_batch(fixture->store, batch, 3, NULL, &ticket, &fault));
     assert_int_equal(fbat_ticket_count(ticket), 3);
-    assert_ok(fbat_ticket_wait(ticket, FBAT_FOREVER, receipts, &fault));
+    assert_ok(fbat_ticket_wait(ticket, PATIENCE_MS, receipts, &fault));
     fbat_ticket_release(ticket);
     static const uint64_t revisions[] = {2, 1, 3};
     for (int item = 0; item < 3; item++) {
@@ -573,7 +573,7 @@ static void descriptor_becomes_readable_with_the_answer_and_stays_so(void **stat
     assert_int_equal(poll(&look, 1, -1), 1);
     assert_ok(fbat_ticket_poll(held, NULL, &fault));
     assert_true(is_readable(descriptor));
-    assert_ok(fbat_ticket_wait(held, FBAT_FOREVER, NULL, &fault));
+    assert_ok(fbat_ticket_wait(held, PATIENCE_MS, NULL, &fault));
     assert_true(is_readable(descriptor));
     fbat_ticket_release(held);
 }
@@ -581,7 +581,7 @@ static void descriptor_becomes_readable_with_the_answer_and_stays_so(void **stat
 static void descriptor_made_after_the_answer_is_readable(void **state) {
     struct fixture *fixture = opened(state);
     struct fbat_ticket *ticket = submit_text(fixture->store, "one", "payload");
-    assert_ok(fbat_ticket_wait(ticket, FBAT_FOREVER, NULL, &fault));
+    assert_ok(fbat_ticket_wait(ticket, PATIENCE_MS, NULL, &fault));
     int descriptor;
     assert_ok(fbat_ticket_fd(ticket, &descriptor, &fault));
     assert_true(is_readable(descriptor));
@@ -616,7 +616,7 @@ static void released_ticket_closes_its_descriptor(void **state) {
     for (int at = 0; at < 50; at++) {
         struct fbat_ticket *ticket = submit_text(fixture->store, "one", "payload");
         if (at % 2)
-            assert_ok(fbat_ticket_wait(ticket, FBAT_FOREVER, NULL, &fault));
+            assert_ok(fbat_ticket_wait(ticket, PATIENCE_MS, NULL, &fault));
         assert_ok(fbat_ticket_fd(ticket, &descriptor, &fault));
         fbat_ticket_release(ticket);
     }
@@ -642,7 +642,7 @@ static int ask_without_descriptors(void *user, int in, int out) {
     int descriptor = -7;
     child_check(fbat_ticket_fd(ticket, &descriptor, &error) == FBAT_ERR_LIMIT);
     child_check(descriptor == -7 && error.status == FBAT_ERR_LIMIT);
-    child_check(fbat_ticket_wait(ticket, FBAT_FOREVER, NULL, &error) == FBAT_OK);
+    child_check(fbat_ticket_wait(ticket, PATIENCE_MS, NULL, &error) == FBAT_OK);
     child_check(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     child_check(fbat_ticket_fd(ticket, &descriptor, &error) == FBAT_OK);
     fbat_ticket_release(ticket);

@@ -20,7 +20,7 @@
 #include "crash_run.h"
 #include "support/test.h"
 
-enum { POWER_CUT_SEEDS = 1500, FAILING_SEEDS = 1500, KILL_SEEDS = 500, FULL_DISK_SEEDS = 500 };
+enum { POWER_CUT_SEEDS = 900, FAILING_SEEDS = 900, KILL_SEEDS = 270, FULL_DISK_SEEDS = 270 };
 
 static const char *program;
 

@@ -177,14 +177,23 @@ class Record:
         return hashlib.sha256(image + self.scope + self.entity + self.tags).digest()
 
 
+EVENTS, STAGED, COMMIT = 1, 2, 3
+
+
 class Frame:
     def __init__(self, data, at, end, salt):
         """The frame at `at` of data, or Damage."""
         require(at + FRAME_BYTES <= end, "too few bytes for a frame")
-        crc, size, self.first, self.durable, self.count, kind, zero = struct.unpack_from("<IIQQIHH", data, at)
-        require(size % 8 == 0 and 192 <= size <= min(2**30, end - at), "a frame's length is out of range")
-        require(1 <= self.count <= 4096 and kind == 1 and zero == 0 and self.durable < self.first,
-                "a frame's fields are out of range")
+        crc, size, self.first, self.durable, self.count, self.kind, zero = struct.unpack_from("<IIQQIHH", data, at)
+        require(size % 8 == 0 and 48 <= size <= min(2**30, end - at), "a frame's length is out of range")
+        require(zero == 0 and self.durable < self.first, "a frame's fields are out of range")
+        if self.kind == COMMIT:
+            self.last, self.staged = struct.unpack_from("<QQ", data, at + FRAME_BYTES)
+            require(size == 48 and self.count == 0 and self.last >= self.first and self.staged % 8 == 0 < self.staged,
+                    "a commit's fields are out of range")
+        else:
+            require(self.kind in (EVENTS, STAGED) and size >= 192 and 1 <= self.count <= 4096,
+                    "a frame's fields are out of range")
         require(crc32c(salt, data[at + 4:at + size]) == crc, "a frame's checksum is wrong")
         self.offset, self.end = at, at + size
         self.data = data
@@ -240,15 +249,17 @@ class Footer:
         trailer = data[-TRAILER_BYTES:]
         require(len(data) >= HEADER_BYTES + TRAILER_BYTES and trailer[:8] == b"FBATEND2", "no trailer")
         require(u32(trailer, 252) == crc32c(0, trailer[:252]), "the trailer's checksum is wrong")
-        require(u32(trailer, 8) == 2 and not any(trailer[204:252]), "the trailer is of another version")
+        require(u32(trailer, 8) == 2 and not any(trailer[204:208]) and not any(trailer[216:252]),
+                "the trailer is of another version")
         require(trailer[16:48] == header[24:56] and u64(trailer, 72) == segment.first, "it is another segment's")
         self.trailer, self.frames_end = trailer, u64(trailer, 48)
+        kept_end = self.frames_end + u64(trailer, 208)
         count, table = u32(trailer, 12), u64(trailer, 192)
         require(1 <= count <= 16 and table + count * PART_BYTES + TRAILER_BYTES == len(data), "offsets out of range")
         require(u32(trailer, 200) == crc32c(0, data[table:table + count * PART_BYTES]), "the table's checksum is wrong")
-        self.parts, place = {}, (self.frames_end + 63) // 64 * 64
-        require(HEADER_BYTES <= self.frames_end <= place <= table and not any(data[self.frames_end:place]),
-                "the padding behind the frames is not zero")
+        self.parts, place = {}, (kept_end + 63) // 64 * 64
+        require(HEADER_BYTES <= self.frames_end and kept_end <= place <= table and u64(trailer, 208) % 8 == 0 and
+                not any(data[kept_end:place]), "the padding behind the frames is not zero")
         for index in range(count):
             kind, crc, offset, size, elements = struct.unpack_from("<IIQQQ", data, table + index * PART_BYTES)
             require(offset == place and size % 64 == 0 and size <= table - offset, "a part is out of place")
@@ -261,6 +272,8 @@ class Footer:
         for kind, wanted, width in ((1, self.events, 64), (2, self.streams, 32)):
             require(kind in self.parts and self.parts[kind][1] == wanted >= 1, "the counts do not agree")
             require(wanted * width <= len(self.parts[kind][0]), "a part is too small")
+        require((self.row(0)[0], self.row(self.events - 1)[0]) == struct.unpack_from("<QQ", trailer, 72),
+                "the rows do not begin and end as the trailer says")
         for kind, wanted in ((3, self.events), (4, self.streams)):
             require(kind in self.parts, "slots are missing")
             size = self.parts[kind][1]
@@ -331,26 +344,39 @@ class Reader:
                 continue
             raise Damage(f"segment {segment.id}: the header is broken, but frames follow it (R1)")
 
+    def fits(self, frame, fence):
+        """What is told by docs/FORMAT.md, "What belongs to the log": `fence` are the staged frames directly before."""
+        following = fence[-1].first + fence[-1].count if fence else None
+        if frame.kind == STAGED and fence and frame.first == following and frame.offset == fence[-1].end:
+            require(frame.durable < self.next_sequence, "a staged frame knows its own fence durable")
+            return fence + [frame]
+        require(frame.first == self.next_sequence, f"sequence {frame.first} stands where {self.next_sequence} should")
+        if frame.kind == COMMIT:
+            require(fence and frame.offset == fence[-1].end and frame.last == following - 1 and
+                    frame.staged == frame.offset - fence[0].offset, "a commit does not fit the fence before it")
+        return [frame] if frame.kind == STAGED else []
+
     def read_segment(self, segment, after, give):
-        at, rows, fault = HEADER_BYTES, [], None
+        at, end, rows, fault, fence = HEADER_BYTES, HEADER_BYTES, [], None, []
         superseded = after.first if after and after.valid else 2**64
-        while segment.end - at >= FRAME_BYTES and any(segment.data[at:at + 8]):
+        while (self.next_sequence < superseded and segment.end - at >= FRAME_BYTES and
+               any(segment.data[at:at + 8])):
             if self.live.visible is not None and self.next_sequence > self.live.visible:
                 return
             try:
                 frame = Frame(segment.data, at, segment.end, segment.salt)
-                require(frame.first == self.next_sequence,
-                        f"sequence {frame.first} stands where {self.next_sequence} should")
-                if frame.first >= superseded:
-                    break
-                records = list(frame.records())
+                staged, fence = fence, self.fits(frame, fence)
+                belonging = {EVENTS: [frame], STAGED: [], COMMIT: staged}[frame.kind]
+                records = [(each, record) for each in belonging for record in each.records()]
             except (Damage, UnicodeDecodeError) as damage:
                 fault = damage
                 break
-            for record in records:
+            for each, record in records:
                 self.take(segment, record, give)
-                rows.append((frame, record))
+                rows.append((each, record))
             at = frame.end
+            end = end if frame.kind == STAGED else at
+        at = end
         if segment.footer:
             require(at == segment.end, f"segment {segment.id}, offset {at}: {fault or 'the frames end too early'}")
             self.check_footer(segment, rows)

@@ -28,6 +28,13 @@ static void complain(struct call *call, const char *complaint) {
 
 /* ---- moments ---- */
 
+void party_log(void *user, enum fbat_log_level level, const char *message) {
+    struct party *party = user;
+    (void)message;
+    if (level <= FBAT_LOG_WARNING)
+        atomic_fetch_add(&party->restarts, 1);
+}
+
 static void compare_frontiers(const struct fbat_frontier *before, const struct fbat_frontier *now, struct call *call) {
     if (now->durable > now->visible || now->visible > now->written || now->written > now->accepted)
         complain(call, "the watermarks are out of order");
@@ -38,7 +45,8 @@ static void compare_frontiers(const struct fbat_frontier *before, const struct f
 struct moment caller_moment(struct caller *caller, bool of_follower, struct call *call) {
     struct party *party = caller->party;
     struct moment moment = {.fences_ended = atomic_load(&party->fences_ended),
-                            .faults = atomic_load(&party->rough->faults)};
+                            .faults = atomic_load(&party->rough->faults),
+                            .restarts = atomic_load(&party->restarts)};
     fbat_frontier(of_follower ? party->follower : party->store, &moment.frontier);
     moment.fences_begun = atomic_load(&party->fences_begun);
     compare_frontiers(&caller->last_frontiers[of_follower], &moment.frontier, call);
@@ -78,7 +86,7 @@ static struct model_input choose_input(struct caller *caller, size_t item) {
 static struct model_input choose_pooled(struct caller *caller, size_t place) {
     struct model_input input = caller->party->pool[place % POOL_MAX];
     if (test_random_one_in(&caller->random, 12))
-        input.content_seed++;
+        input.payload_type ^= 1;
     return input;
 }
 
@@ -135,6 +143,13 @@ static struct fbat_append_options make_options(const struct model_request *reque
                                         .level = request->level,
                                         .conditions = conditions,
                                         .condition_count = request->condition_count};
+}
+
+/* Who fails with a sync is told before the writer has gone on: once the lock was free, it has. */
+static void let_writer_go_on(const struct caller *caller, int status) {
+    struct fbat_id ignored;
+    if (status == FBAT_ERR_IO || status == FBAT_ERR_CANCELLED)
+        (void)fbat_id_generate(caller->party->store, &ignored, NULL);
 }
 
 static void keep_answer(struct answer *answer, int status, const struct fbat_error *error) {
@@ -278,6 +293,8 @@ void caller_collect(struct caller *caller, size_t left, const struct moment *ove
         struct open_ticket *oldest = &caller->tickets[0];
         struct call *call = oldest->call;
         await_ticket(caller, oldest->ticket, &call->request, &call->answer, call);
+        if (!over_close)
+            let_writer_go_on(caller, call->answer.status);
         call->after = over_close ? *over_close : caller_moment(caller, false, call);
         call->over_close = over_close != NULL;
         note_acknowledged(caller, &call->request, &call->answer);
@@ -371,23 +388,38 @@ static uint64_t count_staged(const struct fence_call *fence) {
     return staged;
 }
 
+/* What is appended beside the open fence is refused; it could not be written even if the fence has just been cancelled. */
+static void try_beside(struct caller *caller, struct call *call) {
+    struct party *party = caller->party;
+    struct model_input input = model_random_input(&caller->random);
+    input.expect = FBAT_EXPECT_REVISION;
+    input.expected_revision = UINT64_MAX;
+    test_random_fill(&caller->random, input.id.bytes, sizeof input.id.bytes);
+    struct fbat_new_event event = model_event_of(&input, &caller->rooms[0]);
+    struct fbat_ticket *ticket;
+    int status = fbat_append(party->store, &event, NULL, NULL, NULL);
+    int tried = fbat_try_submit(party->store, &event, NULL, &ticket, NULL);
+    if (tried == FBAT_OK)
+        fbat_ticket_release(ticket);
+    if (atomic_load(&party->rough->faults) == call->before.faults &&
+        atomic_load(&party->restarts) == call->before.restarts &&
+        (status != FBAT_ERR_FENCE_ACTIVE || tried != FBAT_ERR_FENCE_ACTIVE))
+        complain(call, "an append beside the open fence was not refused");
+}
+
 /* While the fence is open, nobody else appends and nobody sees it. */
 static void look_around(struct caller *caller, struct call *call) {
-    struct party *party = caller->party;
-    struct moment now = caller_moment(caller, false, call);
-    struct fbat_new_event event = model_event_of(&party->pool[0], &caller->rooms[0]);
     struct fbat_event seen;
-    if (now.faults != call->before.faults)
+    try_beside(caller, call);
+    struct moment now = caller_moment(caller, false, call);
+    if (now.faults != call->before.faults || now.restarts != call->before.restarts)
         return; /* it may have been cancelled */
     if (now.frontier.visible != call->fence->base)
         complain(call, "something became visible while the fence was open");
     if (now.frontier.accepted != call->fence->base + count_staged(call->fence))
         complain(call, "accepted is not what the fence has staged");
-    if (fbat_get_by_sequence(party->store, call->fence->base + 1, &seen, NULL) != FBAT_ERR_NOT_FOUND)
+    if (fbat_get_by_sequence(caller->party->store, call->fence->base + 1, &seen, NULL) != FBAT_ERR_NOT_FOUND)
         complain(call, "an event of the open fence can be read");
-    if (fbat_append(party->store, &event, NULL, NULL, NULL) != FBAT_ERR_FENCE_ACTIVE &&
-        atomic_load(&party->rough->faults) == call->before.faults)
-        complain(call, "an append beside the open fence was not refused");
 }
 
 /* A ticket is the last of the fence: what is appended behind it need not wait for it. */
@@ -566,7 +598,7 @@ static const struct {
     [CALL_SUBMIT] = {20, call_submit},
     [CALL_TRY_SUBMIT] = {8, call_submit},
     [CALL_OUTBOX_SUBMIT] = {4, call_submit},
-    [CALL_FENCE] = {4, call_fence},
+    [CALL_FENCE] = {2, call_fence},
     [CALL_LATEST] = {8, call_latest},
     [CALL_GET] = {6, call_get},
     [CALL_QUERY] = {6, call_query},
@@ -588,6 +620,7 @@ static bool is_durable(const struct caller *caller, enum fbat_level level) {
 static void do_call(struct caller *caller, enum call_kind kind) {
     struct call *call = next_call(caller, kind);
     kinds[kind].run(caller, call);
+    let_writer_go_on(caller, call->fence ? FBAT_ERR_CANCELLED : call->answer.status);
     call->after = caller_moment(caller, call->read.follower, call);
     call->durable = is_durable(caller, call->request.level);
     if (call->fence)

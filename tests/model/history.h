@@ -61,7 +61,9 @@ enum call_kind {
 /* What the store looked like when the call began, and once it had returned. */
 struct moment {
     struct fbat_frontier frontier;
-    uint64_t fences_begun, fences_ended, faults;
+    uint64_t fences_begun, fences_ended;
+    uint64_t faults;   /* that the disk made */
+    uint64_t restarts; /* of the writer, after them */
 };
 
 struct answer {
@@ -131,6 +133,7 @@ struct party {
     struct fbat_store *follower; /* read-only, of the same store */
     struct model_input pool[POOL_MAX];
     atomic_uint_fast64_t fences_begun, fences_ended;
+    atomic_uint_fast64_t restarts; /* by the store's messages, see party_log */
 };
 
 struct open_ticket {
@@ -151,6 +154,9 @@ struct caller {
     uint64_t acknowledged;                  /* the highest sequence this caller was told of */
     struct model_room rooms[MODEL_BATCH_MAX];
 };
+
+/* The store's config.log; user is the party. */
+void party_log(void *user, enum fbat_log_level level, const char *message);
 
 /* A thread's main function: does steps of random calls. */
 void *caller_run(void *user);

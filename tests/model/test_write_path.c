@@ -102,8 +102,8 @@ static void close_life(struct run *run, struct fbat_fence *fence) {
     if (fbat_close(run->party.store, &error) != FBAT_OK)
         fail_msg("closing: %s", error.message);
     last.faults = atomic_load(&run->rough.faults);
+    last.restarts = atomic_load(&run->party.restarts);
     last.fences_begun = atomic_load(&run->party.fences_begun);
-    last.frontier.visible = last.frontier.durable = UINT64_MAX; /* all that it completed; cut to what is there below */
     struct fbat_store *reader;
     if (fbat_open_read_only(&run->party.config, &reader, &error) != FBAT_OK)
         fail_msg("opening read-only: %s", error.message);
@@ -173,6 +173,8 @@ static struct run *create_run(uint64_t seed, size_t callers, bool faults) {
     rough_os_init(&run->rough, seed);
     run->party.rough = &run->rough;
     fbat_config_init(&run->party.config, run->root);
+    run->party.config.log = party_log;
+    run->party.config.log_user = &run->party;
     for (size_t at = 0; at < callers; at++) {
         struct caller *caller = run->callers[at] = calloc(1, sizeof *caller);
         assert_non_null(caller);

@@ -274,7 +274,7 @@ static struct fbat_receipt receipt_of(const struct fbat_event *event) {
     return receipt;
 }
 
-bool oracle_note_unheard(struct oracle *oracle, uint64_t first, struct fbat_store *store) {
+bool oracle_note_unheard(struct oracle *oracle, uint64_t first, struct fbat_store *store, enum item_state absent) {
     struct fbat_receipt receipts[ORACLE_BATCH_MAX];
     struct item *item = &oracle->items[first];
     uint32_t found = 0;
@@ -290,7 +290,7 @@ bool oracle_note_unheard(struct oracle *oracle, uint64_t first, struct fbat_stor
     if (found == item->item_count)
         return oracle_note_receipts(oracle, first, receipts, false);
     if (item->state == ITEM_UNKNOWN)
-        oracle_note_state(oracle, first, ITEM_REFUSED);
+        oracle_note_state(oracle, first, absent);
     return true;
 }
 

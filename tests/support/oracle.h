@@ -136,8 +136,8 @@ void oracle_note_state(struct oracle *oracle, uint64_t first, enum item_state st
 void oracle_note_fence(struct oracle *oracle, uint64_t fence_first, uint64_t first);
 /* Acknowledged: checks the receipts against each other and against earlier ones. */
 bool oracle_note_receipts(struct oracle *oracle, uint64_t first, const struct fbat_receipt *receipts, bool durable);
-/* Nobody was told what became of the batch, but the store, which is open, can be asked. */
-bool oracle_note_unheard(struct oracle *oracle, uint64_t first, struct fbat_store *store);
+/* Nobody was told what became of the batch, but the store, which is open, can be asked. What it does not know is `absent`. */
+bool oracle_note_unheard(struct oracle *oracle, uint64_t first, struct fbat_store *store, enum item_state absent);
 /* All that was written is durable. */
 void oracle_note_all_durable(struct oracle *oracle);
 /* The store shows its watermarks. */

@@ -127,7 +127,7 @@ static bool fires(struct trigger *trigger, unsigned class) {
 
 static int meet_fault(struct call *call, unsigned class) {
     struct os_sim *sim = call->sim;
-    if (sim->faults_held || !(class & OS_SIM_FALLIBLE) || !fires(&sim->fault, class))
+    if (sim->held || !(class & OS_SIM_FALLIBLE) || !fires(&sim->fault, class))
         return 0;
     sim->fault_fired = true;
     sim->faults++;
@@ -178,7 +178,7 @@ int sim_begin(struct call *call, struct os *os, unsigned class) {
     sim->calls[class_number(class)]++;
     if (sim->write_back_one_in > 0 && test_random_one_in(&sim->disk.random, sim->write_back_one_in))
         sim_disk_write_back(&sim->disk);
-    if (fires(&sim->stop, class)) {
+    if (!sim->held && fires(&sim->stop, class)) {
         call->stop_at_end = sim->stop_after;
         if (!sim->stop_after)
             kill_process(process);
@@ -350,9 +350,9 @@ void os_sim_then_stop_nth(struct os_sim *sim, unsigned classes, uint64_t nth, bo
     pthread_mutex_unlock(&sim->mutex);
 }
 
-void os_sim_hold_faults(struct os_sim *sim, bool hold) {
+void os_sim_hold(struct os_sim *sim, bool hold) {
     pthread_mutex_lock(&sim->mutex);
-    sim->faults_held = hold;
+    sim->held = hold;
     pthread_mutex_unlock(&sim->mutex);
 }
 

@@ -101,8 +101,9 @@ void os_sim_fail_from(struct os_sim *sim, unsigned classes, uint64_t nth, int er
 void os_sim_then_fail_nth(struct os_sim *sim, unsigned classes, uint64_t nth);
 void os_sim_then_stop_nth(struct os_sim *sim, unsigned classes, uint64_t nth, bool after);
 
-/* While held, no call is made to fail and none counts for a fault: for a test's own use of the system in between. */
-void os_sim_hold_faults(struct os_sim *sim, bool hold);
+/* While held, no call fails or stops its process, and none is counted towards that: for a test's own use of the system in
+ * between. */
+void os_sim_hold(struct os_sim *sim, bool hold);
 
 /* True when an armed fault has made a call fail; and how many calls were made to fail since the start. */
 bool os_sim_fault_fired(struct os_sim *sim);

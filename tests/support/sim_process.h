@@ -64,7 +64,7 @@ struct os_sim {
     struct trigger next_fault; /* takes the place of `fault` once that has fired */
     int fault_error;
     bool fault_fired;
-    bool faults_held;
+    bool held;
     struct trigger stop;
     bool stop_after;
     struct trigger next_stop; /* takes the place of `stop` once a fault has fired */

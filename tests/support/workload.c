@@ -118,13 +118,19 @@ static uint32_t pick_count(struct workload *workload) {
                : 1;
 }
 
-/* While held, the program's own checks meet no fault. */
+/* While held, the program's own checks meet no fault, and do not die. */
 static void hold_faults(struct workload *workload, bool hold) {
     alloc_fail_hold(hold);
-    os_sim_hold_faults(workload->sim, hold);
+    os_sim_hold(workload->sim, hold);
 }
 
 /* --- Answers ------------------------------------------------------------------------------------------------------ */
+
+/* Something has failed in this process, or may have for want of space. */
+static bool had_fault(const struct workload *workload) {
+    return os_sim_faults(workload->sim) > workload->faults_before || alloc_fail_fired() || workload->space_lacks ||
+           workload->only_space_lacks;
+}
 
 /* Each time the writer was to recover took a failing call, and the budget allows for some. */
 static bool may_be_dead(const struct workload *workload) {
@@ -136,12 +142,10 @@ static bool may_be_dead(const struct workload *workload) {
 }
 
 static bool is_explained(const struct workload *workload, int status) {
-    if (!workload->faults_expected)
+    if (!workload->faults_expected || !had_fault(workload))
         return false;
-    if (status == FBAT_ERR_NO_SPACE)
+    if (status == FBAT_ERR_NO_SPACE || status == FBAT_ERR_CANCELLED)
         return true;
-    if (status == FBAT_ERR_CANCELLED)
-        return workload->fence_troubled;
     if (status == FBAT_ERR_REVISION)
         return workload->revisions_uncertain;
     if (workload->only_space_lacks)
@@ -465,6 +469,21 @@ static int submit_call(struct workload *workload, const struct call *call, struc
     return fbat_submit_batch(workload->store, call->events, call->count, &call->options, out_ticket, error);
 }
 
+static size_t count_on_its_way(const struct workload *workload, uint64_t first) {
+    size_t count = 0;
+    for (size_t at = 0; at < workload->unit_count; at++)
+        count += workload->units[at].first == first;
+    return count;
+}
+
+/* Where it is neither in the store nor on its way, it is as good as new. */
+static void project_retry(struct workload *workload, uint64_t first) {
+    if (in_store(&workload->oracle, first) || count_on_its_way(workload, first) > 0)
+        return;
+    for (uint32_t index = 0; index < workload->oracle.items[first].item_count; index++)
+        workload->projected[oracle_stream_of(&workload->oracle, first + index)]++;
+}
+
 /* Something new or, now and then, something that is there or on its way already. */
 static void submit_one(struct workload *workload) {
     struct call call;
@@ -472,9 +491,8 @@ static void submit_one(struct workload *workload) {
     enum fbat_level level = pick_level(workload);
     uint64_t first;
     if (test_random_one_in(&workload->random, 6) && pick_keyed(workload, &first)) {
-        build_again(workload, first, level, &call);
-        call.options.condition_count = 0;
-        workload->revisions_uncertain |= !in_store(&workload->oracle, first);
+        build_call(workload, first, level, &call);
+        project_retry(workload, first);
     } else {
         first = oracle_add(&workload->oracle, pick_count(workload));
         build_new(workload, first, level, &call);
@@ -492,7 +510,8 @@ static void submit_one(struct workload *workload) {
 static void give_up_some_tickets(struct workload *workload) {
     for (size_t at = 0; at + 1 < workload->unit_count; at++) {
         struct workload_unit *unit = &workload->units[at];
-        if (!workload->oracle.items[unit->first].key_given || !test_random_one_in(&workload->random, 8))
+        if (!workload->oracle.items[unit->first].key_given || count_on_its_way(workload, unit->first) > 1 ||
+            !test_random_one_in(&workload->random, 8))
             continue;
         fbat_ticket_release(unit->ticket);
         unit->ticket = NULL;
@@ -500,11 +519,14 @@ static void give_up_some_tickets(struct workload *workload) {
 }
 
 static void ask_for(struct workload *workload, const struct workload_unit *unit) {
-    if (!is_alive(workload) || is_writer_dead(workload))
+    mailbox_finish_inline(&workload->store->sequencer); /* where there are no threads, nobody else might */
+    if (!is_alive(workload))
         return;
     hold_faults(workload, true);
-    oracle_note_unheard(&workload->oracle, unit->first, workload->store);
+    oracle_note_unheard(&workload->oracle, unit->first, workload->store,
+                        is_writer_dead(workload) ? ITEM_UNKNOWN : ITEM_REFUSED);
     hold_faults(workload, false);
+    workload->revisions_uncertain |= !in_store(&workload->oracle, unit->first);
 }
 
 static void collect(struct workload *workload, struct workload_unit *unit) {
@@ -573,7 +595,6 @@ void workload_group(struct workload *workload) {
 static void begin_fence(struct workload *workload) {
     struct fbat_error error;
     workload->unit_count = 0;
-    workload->fence_troubled = false;
     int status = fbat_fence_begin(workload->store, &workload->fence, &error);
     if (status == FBAT_OK)
         return;
@@ -659,7 +680,6 @@ static void fence_append(struct workload *workload) {
         return;
     workload_judge(workload, "append in a fence", status, &error);
     memcpy(workload->projected, before, sizeof before);
-    workload->fence_troubled = true;
 }
 
 /* In the fence its own appends are known by their keys, and those before it too. */
@@ -667,7 +687,7 @@ static void fence_append_again(struct workload *workload) {
     struct call call;
     struct fbat_error error;
     struct workload_unit again = {0};
-    if (workload->unit_count == 0 || workload->fence_troubled)
+    if (workload->unit_count == 0 || had_fault(workload))
         return;
     const struct workload_unit *unit = &workload->units[test_random_below(&workload->random, workload->unit_count)];
     if (!workload->oracle.items[unit->first].key_given || unit->ticket)
@@ -748,7 +768,7 @@ static void fence_step(struct workload *workload) {
         fence_append_known(workload);
     else if (choice < 17)
         fence_append_wrongly(workload);
-    else if (choice < 18 && !workload->fence_troubled)
+    else if (choice < 18 && !had_fault(workload))
         append_beside_fence(workload);
     else if (choice < 19)
         workload_sync(workload);

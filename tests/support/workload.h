@@ -59,7 +59,6 @@ struct workload {
 
     struct fbat_store *reader;                      /* beside the writer; NULL: none */
     struct fbat_fence *fence;                       /* the open one, or one that has lost its store; NULL: none */
-    bool fence_troubled;                            /* an append of it failed: it may have been cancelled */
     bool revisions_uncertain;                       /* an append failed whose successors may have counted on it */
     uint64_t faults_before;                         /* that the simulation had met when the process began */
     struct workload_unit units[WORKLOAD_UNITS_MAX]; /* tickets in the mailbox, or the appends of the open fence */

@@ -146,8 +146,12 @@ static void start_segment(struct log *log, uint64_t segment_id) {
 }
 
 void log_init(struct log *log) {
+    log_init_on(log, &(struct os_sim_options){.seed = 7});
+}
+
+void log_init_on(struct log *log, const struct os_sim_options *options) {
     memset(log, 0, sizeof *log);
-    log->sim = os_sim_create(&(struct os_sim_options){.seed = 7});
+    log->sim = os_sim_create(options);
     log->os = os_sim_process(log->sim, 100);
     log->store_id = id_of_byte(0x42);
     log->next_sequence = 1;

@@ -95,6 +95,7 @@ struct log_place {
 #define LOG_DIR "/store"
 
 void log_init(struct log *log); /* with one empty segment */
+void log_init_on(struct log *log, const struct os_sim_options *options);
 void log_deinit(struct log *log);
 
 /* Appends events as one frame, indexes it, and makes it visible. */

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stores from hand-made logs; store_fixture.h describes the helpers. Happy path: plain calls. Failure: the test that called
- * fails. Thread rule: one thread.
+ * Stores from hand-made logs; store_fixture.h describes the helpers. Happy path: plain calls. Failure: the test that
+ * called fails. Thread rule: one thread.
  */
 #include "store_fixture.h"
 
+#include <sys/wait.h>
+
 #include "format/segment_header.h"
+#include "support/test.h"
 
 static int64_t last_pid = 1000;
 
@@ -152,6 +155,59 @@ void dump_frames_of(struct log *log, char *to, size_t room) {
     assert_int_equal(store_dump(os_sim_process(log->sim, ++last_pid), LOG_DIR, 0, take_frame, &sink, NULL), FBAT_OK);
 }
 
+/* ---- the reader that knows docs/FORMAT.md only ---- */
+
+struct export_target {
+    struct log *log;
+    const char *dir;
+};
+
+static int export_file(void *user, const char *path) {
+    const struct export_target *target = user;
+    char to[TEST_PATH_SIZE];
+    const uint8_t *bytes;
+    uint64_t size;
+    snprintf(to, sizeof to, "%s%s", target->dir, strrchr(path, '/'));
+    assert_true(os_sim_file_bytes(target->log->sim, path, &bytes, &size));
+    FILE *file = fopen(to, "wb");
+    assert_non_null(file);
+    assert_true(size == 0 || fwrite(bytes, (size_t)size, 1, file) == 1);
+    assert_int_equal(fclose(file), 0);
+    return 0;
+}
+
+/* Its exit status, and the letters of the events it printed. -1 where there is no Python. */
+static int read_by_format(struct log *log, char *out_letters) {
+    static const char member[] = "\"entity\": \"";
+    char dir[TEST_PATH_SIZE], command[3 * TEST_PATH_SIZE], line[4096];
+    struct export_target target = {log, dir};
+    size_t count = 0;
+    assert_true(test_temp_dir(dir, sizeof dir));
+    assert_int_equal(os_sim_files(log->sim, export_file, &target), 0);
+    snprintf(command, sizeof command, "exec python3 '%s/tests/golden/read_store.py' '%s' 2>/dev/null",
+             test_source_dir(), dir);
+    FILE *output = popen(command, "r");
+    assert_non_null(output);
+    while (fgets(line, sizeof line, output)) {
+        const char *at = strstr(line, member);
+        assert_true(at && count + 1 < ENTITIES_MAX);
+        out_letters[count++] = at[sizeof member - 1];
+    }
+    out_letters[count] = '\0';
+    int status = pclose(output);
+    assert_true(test_remove_tree(dir) && WIFEXITED(status));
+    return WEXITSTATUS(status) >= 126 ? -1 : WEXITSTATUS(status);
+}
+
+static void expect_by_format(struct log *log, const char *letters) {
+    char seen[ENTITIES_MAX];
+    int status = read_by_format(log, seen);
+    if (status < 0)
+        return;
+    assert_int_equal(status, 0);
+    assert_string_equal(seen, letters);
+}
+
 /* ---- the store as a whole ---- */
 
 struct file_sums {
@@ -192,12 +248,14 @@ void expect_store(struct log *log, const char *letters, struct fbat_open_report 
     assert_int_equal(result.report.findings, 0);
     assert_int_equal(result.report.events, strlen(letters));
     open_and_close(log, true, letters, NULL);
+    expect_by_format(log, letters);
     assert_int_equal(sum_of_files(log, true), before);
     open_and_close(log, false, letters, out_report);
     uint32_t recovered = sum_of_files(log, false);
     result = check_log(log);
     assert_int_equal(result.report.findings, 0);
     assert_int_equal(result.report.remarks, 0);
+    expect_by_format(log, letters);
     open_and_close(log, true, letters, NULL);
     open_and_close(log, false, letters, NULL);
     assert_int_equal(sum_of_files(log, false), recovered);
@@ -214,6 +272,8 @@ void expect_damage(struct log *log, uint64_t segment_id, uint64_t offset) {
         assert_true(!read_only || sum_of_files(log, true) == before);
     }
     assert_true(check_log(log).report.findings > 0);
+    char seen[ENTITIES_MAX];
+    assert_int_not_equal(read_by_format(log, seen), 0);
 }
 
 /* ---- beside a writer ---- */

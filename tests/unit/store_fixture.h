@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A log of hand-made events (fixture.h) opened as a store. Each event's entity is one letter, so that "aabc" says what a
- * reader sees, in the order of sequences.
+ * A log of hand-made events (fixture.h) opened as a store. Each event's entity is one letter, so that "aabc" says
+ * what a reader sees, in the order of sequences.
  *
  * Thread rule: one thread.
  */
@@ -33,9 +33,10 @@ struct check_result {
 };
 struct check_result check_log(struct log *log);
 
-/* The store holds exactly these events: for a reader; for a writer, who may change it once; and, having changed it, for the
- * next one, who changes nothing. The check finds no damage before, and nothing at all afterwards. `report` is what the first
- * writer found; it may be NULL. */
+/* The store holds exactly these events: for a reader; for a writer, who may change it once; and, having changed
+ * it, for the next one, who changes nothing; and for tests/golden/read_store.py, which knows docs/FORMAT.md and no
+ * code of ours. The check finds no damage before, and nothing at all afterwards. `report` is what the first writer
+ * found; it may be NULL. */
 void expect_store(struct log *log, const char *letters, struct fbat_open_report *out_report);
 
 /* Opening for reading and for writing answers damage at this place. A reader changes nothing, a writer no frame: it may

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fences on disk, as any crash or end may leave them: what opening, check, dump and a reader beside the writer make of them.
- * In the drawings E is a frame of events, S a staged one, C a commit.
+ * Fences on disk, as any crash or end may leave them: what opening, check, dump and a reader beside the writer make
+ * of them. In the drawings E is a frame of events, S a staged one, C a commit.
  */
 #include "store_fixture.h"
 
@@ -290,7 +290,8 @@ static void a_segment_that_ends_with_a_fence_is_sealed_behind_its_commit(void **
     assert_int_equal(footer.summary.superseded_bytes, 0);
 }
 
-/* Rotation while a fence is open: the new segment begins with the fence's first sequence, and holds its frames again. */
+/* Rotation while a fence is open: the new segment begins with the fence's first sequence, and holds its frames
+ * again. */
 static void a_fence_that_moved_to_the_next_segment_counts_there_only(void **state) {
     struct log *log = *state;
     (void)write_letters(log, FRAME_EVENTS, "ab");
@@ -347,8 +348,8 @@ static void a_reader_passes_over_a_fence_that_is_cancelled_while_it_looks(void *
     stop_writer(&writer);
 }
 
-/* Each allocation and each system call fails once while a fence is read, large enough that tables grow within it: the next
- * reading goes on, and nothing is there twice. */
+/* Each allocation and each system call fails once while a fence is read, large enough that tables grow within it:
+ * the next reading goes on, and nothing is there twice. */
 static void a_reader_that_fails_within_a_fence_goes_on_the_next_time(void **state) {
     struct log *log = *state;
     struct log_writer writer;

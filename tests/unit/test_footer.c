@@ -67,6 +67,8 @@ static uint8_t *make_file(struct footer *footer) {
     for (size_t at = 0; at < size; at++)
         file[at] = (uint8_t)(at * 31);
     memset(file + KEPT_END, 0, PARTS_AT - KEPT_END);
+    store_u64(file + PARTS_AT, 11);
+    store_u64(file + PARTS_AT + (size_t)64 * (ROWS - 1), 13);
     for (uint32_t at = 0; at < footer->part_count; at++) {
         struct footer_part *part = &footer->parts[at];
         if (part->offset <= TABLE_AT && part->bytes <= TABLE_AT - part->offset)
@@ -123,7 +125,7 @@ static void every_flipped_bit_behind_the_frames_is_found(void **state) {
     (void)state;
     struct footer footer = sample(), got = {.segment_id = 99};
     uint8_t *file = make_file(&footer);
-    for (size_t bit = (size_t)8 * FRAMES_END; bit < (size_t)8 * FILE_BYTES; bit++) {
+    for (size_t bit = (size_t)8 * KEPT_END; bit < (size_t)8 * FILE_BYTES; bit++) {
         file[bit / 8] ^= (uint8_t)(1u << bit % 8);
         if (!footer_decode(file, FILE_BYTES, &got))
             fail_msg("bit %zu", bit);
@@ -213,6 +215,18 @@ static void counts_that_do_not_agree_are_refused(void **state) {
     footer = sample();
     footer.summary.first_sequence = 14;
     assert_non_null(fault_of(footer));
+}
+
+static void a_summary_that_the_rows_do_not_begin_or_end_with_is_refused(void **state) {
+    (void)state;
+    struct footer footer = sample();
+    footer.summary.first_sequence = 10;
+    assert_non_null(fault_of(footer));
+    footer = sample();
+    footer.summary.last_sequence = 14;
+    assert_non_null(fault_of(footer));
+    footer = sample();
+    assert_null(fault_of(footer));
 }
 
 static void slots_must_be_a_power_of_two_with_room(void **state) {
@@ -308,6 +322,7 @@ int main(void) {
         cmocka_unit_test(each_known_part_must_be_there),
         cmocka_unit_test(parts_out_of_place_are_refused),
         cmocka_unit_test(counts_that_do_not_agree_are_refused),
+        cmocka_unit_test(a_summary_that_the_rows_do_not_begin_or_end_with_is_refused),
         cmocka_unit_test(slots_must_be_a_power_of_two_with_room),
         cmocka_unit_test(a_trailer_with_offsets_out_of_range_is_refused),
         cmocka_unit_test(crafted_tables_are_never_read_out_of_bounds),

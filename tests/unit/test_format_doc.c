@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "format/footer.h"
+#include "format/id_run.h"
 #include "format/live.h"
 #include "format/segment_header.h"
 #include "format/store_meta.h"
@@ -34,6 +35,27 @@ struct layout {
 #define STREAM(member) offsetof(struct footer_stream, member)
 
 static const struct layout layouts[] = {
+    {"id_run",
+     ID_RUN_HEADER_BYTES,
+     {{"magic", 0},
+      {"disk version", ID_RUN_VERSION_AT},
+      {"page bytes", ID_RUN_PAGE_AT},
+      {"store identity", ID_RUN_STORE_ID_AT},
+      {"first segment id", ID_RUN_FIRST_SEGMENT_AT},
+      {"last segment id", ID_RUN_LAST_SEGMENT_AT},
+      {"entry count", ID_RUN_ENTRY_COUNT_AT},
+      {"bucket bits", ID_RUN_BUCKET_BITS_AT},
+      {"segment bits", ID_RUN_SEGMENT_BITS_AT},
+      {"key bits", ID_RUN_KEY_BITS_AT},
+      {"zero", ID_RUN_ZERO0_AT},
+      {"buckets offset", ID_RUN_BUCKETS_AT},
+      {"entries offset", ID_RUN_ENTRIES_AT},
+      {"checksums offset", ID_RUN_CHECKSUMS_AT},
+      {"file bytes", ID_RUN_FILE_BYTES_AT},
+      {"segments digest", ID_RUN_DIGEST_AT},
+      {"CRC-32C of the page checksums", ID_RUN_CHECKSUMS_CRC_AT},
+      {"zero", ID_RUN_ZERO1_AT},
+      {"CRC-32C of bytes", ID_RUN_CRC_AT}}},
     {"store_meta",
      STORE_META_BYTES,
      {{"magic", 0},
@@ -72,6 +94,9 @@ static const struct layout layouts[] = {
       {"event count", FRAME_COUNT_AT},
       {"type", FRAME_TYPE_AT},
       {"zero", FRAME_ZERO_AT}}},
+    {"commit",
+     FRAME_COMMIT_BYTES,
+     {{"last sequence", FRAME_LAST_SEQUENCE_AT}, {"staged bytes", FRAME_STAGED_BYTES_AT}}},
     {"record",
      RECORD_FIXED_BYTES,
      {{"sequence offset", RECORD_SEQUENCE_OFFSET_AT},
@@ -117,6 +142,8 @@ static const struct layout layouts[] = {
       {"part table offset", FOOTER_TABLE_OFFSET_AT},
       {"CRC-32C of the part table", FOOTER_TABLE_CRC_AT},
       {"zero", FOOTER_ZERO_AT},
+      {"superseded bytes", FOOTER_SUPERSEDED_AT},
+      {"zero", FOOTER_ZERO_END_AT},
       {"CRC-32C of bytes", FOOTER_CRC_AT}}},
     {"footer_row",
      sizeof(struct footer_row),
@@ -313,7 +340,10 @@ static void the_limits_are_the_codes(void **state) {
     assert_true(LIMIT_SEGMENT_BYTES == UINT64_C(1) << 35 &&
                 doc_says("| header and frames of a segment | 2^35 bytes |"));
     assert_true(FOOTER_PARTS_MAX == 16 && doc_says("| 12 | 4 | part count: 1 to 16 |"));
-    assert_true(FRAME_HEADER_BYTES + RECORD_FIXED_BYTES == 192 && doc_says("at least 192, at most 2^30"));
+    assert_true(FRAME_HEADER_BYTES + RECORD_FIXED_BYTES == 192 && FRAME_COMMIT_BYTES == 48);
+    assert_true(doc_says("at least 192 (of a commit: 48 exactly), at most 2^30"));
+    assert_true(FRAME_EVENTS == 1 && FRAME_STAGED == 2 && FRAME_COMMIT == 3);
+    assert_true(doc_says("| 28 | 2 | type: 1 = events, 2 = staged, 3 = commit |"));
 }
 
 /* ---- the example ---- */

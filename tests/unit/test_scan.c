@@ -255,6 +255,27 @@ static void a_search_passes_over_frames_that_are_not_above(void **state) {
     assert_false(search(rescan(world, offsets[0]), 4, &found, &frame));
 }
 
+/* Staged frames and commits are evidence like any frame. */
+static void a_search_finds_frames_of_every_type(void **state) {
+    struct world *world = *state;
+    struct log *log = &world->log;
+    const struct log_event event = {.payload = "p"};
+    uint64_t offsets[4], found, staged, commit;
+    struct frame frame;
+    fill(world, offsets);
+    staged = log_write(log, FRAME_STAGED, &event, 1);
+    commit = log_commit(log, 5, staged);
+    assert_true(search(rescan(world, offsets[2]), 4, &found, &frame));
+    assert_int_equal(found, staged);
+    assert_int_equal(frame.type, FRAME_STAGED);
+    assert_true(search(rescan(world, staged), 4, &found, &frame));
+    assert_int_equal(found, commit);
+    assert_int_equal(frame.type, FRAME_COMMIT);
+    assert_int_equal(frame.last_sequence, 5);
+    assert_int_equal(frame.staged_bytes, commit - staged);
+    assert_false(search(rescan(world, commit), 0, &found, &frame));
+}
+
 static void a_search_goes_through_zeros(void **state) {
     struct world *world = *state;
     uint64_t offsets[4], found;
@@ -379,6 +400,7 @@ int main(void) {
         BOTH(a_search_finds_the_next_intact_frame_behind_damage),
         BOTH(a_search_starts_behind_where_it_stands),
         BOTH(a_search_passes_over_frames_that_are_not_above),
+        BOTH(a_search_finds_frames_of_every_type),
         BOTH(a_search_goes_through_zeros),
         BOTH(a_search_without_an_intact_frame_ends),
         BOTH(a_frame_of_another_segment_does_not_pass),

@@ -92,7 +92,8 @@ static void no_tail_at_all_is_no_loss_and_leaves_nothing_to_keep(void **state) {
     assert_int_equal(footer.summary.superseded_bytes, 0);
 }
 
-/* Frames that were written, failed, and were taken back are intact in the old segment, with sequences that others have now. */
+/* Frames that were written, failed, and were taken back are intact in the old segment, with sequences that others
+ * have now. */
 static void a_longer_tail_of_failed_frames_does_not_count(void **state) {
     struct log *log = *state;
     struct log_place place = begin(log);
@@ -106,7 +107,8 @@ static void a_longer_tail_of_failed_frames_does_not_count(void **state) {
     expect_store(log, "abcd", NULL);
 }
 
-/* Half a frame, zeros, junk, an intact frame, junk again. Sealing keeps it up to the intact frame, which a reader may have. */
+/* Half a frame, zeros, junk, an intact frame, junk again. Sealing keeps it up to the intact frame, which a reader
+ * may have. */
 static void junk_in_the_tail_is_not_looked_at_but_kept(void **state) {
     struct log *log = *state;
     struct footer footer;
@@ -183,7 +185,8 @@ static void fences_in_the_tail_count_as_the_new_segment_says(void **state) {
     expect_store(log, "abcde", NULL);
 }
 
-/* A fence that was cancelled reached further than the log does here: its later frames are void, not the next segment's. */
+/* A fence that was cancelled reached further than the log does here: its later frames are void, not the next
+ * segment's. */
 static void a_void_fence_may_reach_beyond_the_next_segments_first_sequence(void **state) {
     struct log *log = *state;
     char text[1024];
@@ -242,7 +245,8 @@ static void the_dump_says_what_was_taken_over(void **state) {
     }
 }
 
-/* A footer that hides frames of the log as superseded: the check compares with the next segment, not with the footer. */
+/* A footer that hides frames of the log as superseded: the check compares with the next segment, not with the
+ * footer. */
 static void a_footer_that_calls_too_much_superseded_is_found(void **state) {
     struct log *log = *state;
     struct fbat_error error;
@@ -260,8 +264,8 @@ static void a_footer_that_calls_too_much_superseded_is_found(void **state) {
     assert_int_equal(result.findings[0].offset, end);
 }
 
-/* Sealing is cut short at each of its calls, by a kill: the tail stays, the next opening seals, and the file does not grow
- * by what was left behind. */
+/* Sealing is cut short at each of its calls, by a kill: the tail stays, the next opening seals, and the file does
+ * not grow by what was left behind. */
 static void sealing_behind_a_tail_may_be_cut_short_anywhere(void **state) {
     struct log *log = *state;
     struct log_place place = begin(log);
@@ -651,7 +655,7 @@ static void readers_see_no_gap_and_nothing_twice_while_segments_are_taken_over(v
     struct log_writer writer;
     struct watch watches[2] = {{0}};
     pthread_t threads[2];
-    log_init(&log);
+    log_init_on(&log, &(struct os_sim_options){.no_write_back = true});
     (void)begin(&log);
     start_writer(&log, &writer, 2);
     struct fbat_store *store = open_log(&log, true);

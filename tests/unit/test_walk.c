@@ -24,7 +24,8 @@ static struct frame commit_of(uint64_t first, uint64_t last, uint64_t staged_byt
                           .staged_bytes = staged_bytes};
 }
 
-/* A walk that expects 11; with an open fence of 11 to 13 in two frames, the next of which goes on with 14, if wanted. */
+/* A walk that expects 11; with an open fence of 11 to 13 in two frames, the next of which goes on with 14, if
+ * wanted. */
 static struct walk walk_of(bool fence) {
     struct walk walk;
     walk_init(&walk, START, EXPECTED, WALK_NOT_SUPERSEDED);
