@@ -54,7 +54,7 @@ static int check_fits(const struct fbat_outbox *outbox, const struct fbat_new_ev
     if (outbox->payload_bytes + event->payload.size > config->batch.max_bytes)
         return error_set(error, FBAT_ERR_TOO_LARGE,
                          "the outbox would hold %llu payload bytes; batch.max_bytes allows %u; flush it first",
-                         (unsigned long long)(outbox->payload_bytes + event->payload.size), config->batch.max_bytes);
+                         (unsigned long long)outbox->payload_bytes + event->payload.size, config->batch.max_bytes);
     return FBAT_OK;
 }
 

@@ -118,8 +118,10 @@ static uint64_t run_memory(const struct id_run *run) {
 }
 
 static void note_id_range(struct id_run *run, const struct segment_list *list) {
-    run->id_min = index_of_id(list, run->header.range.first)->summary.id_min;
-    run->id_max = index_of_id(list, run->header.range.first)->summary.id_max;
+    FBAT_ASSERT(run);
+    const struct segment_index *first = index_of_id(list, run->header.range.first);
+    run->id_min = first->summary.id_min;
+    run->id_max = first->summary.id_max;
     for (uint64_t id = run->header.range.first + 1; id <= run->header.range.last; id++) {
         const struct segment_summary *summary = &index_of_id(list, id)->summary;
         if (memcmp(&summary->id_min, &run->id_min, sizeof run->id_min) < 0)

@@ -200,16 +200,14 @@ static void restart(struct sequencer *sequencer, const struct fbat_error *cause)
     FBAT_ASSERT(!sequencer->first && sequencer->last_sequence == directory_visible(sequencer->directory));
     if (sequencer->first_cause.status == 0)
         sequencer->first_cause = *cause;
-    struct fbat_error last = *cause;
     while (budget_allows(sequencer)) {
         struct fbat_error error;
         if (move_tail(sequencer, &error) == FBAT_OK) {
             log_restart(sequencer, cause);
             return;
         }
-        last = error;
         if (sequencer->config->log)
-            sequencer->config->log(sequencer->config->log_user, FBAT_LOG_ERROR, last.message);
+            sequencer->config->log(sequencer->config->log_user, FBAT_LOG_ERROR, error.message);
     }
     sequencer_die(sequencer, &sequencer->first_cause);
 }

@@ -134,6 +134,7 @@ struct sequencer {
     pthread_cond_t due;     /* the syncer waits here for work or the end */
     pthread_cond_t changed; /* who waits for room in a group, or for what is unpublished, waits here ... */
     uint32_t waiters;       /* ... so many */
+    uint32_t random_left;   /* words of random_pool */
     struct streams streams;
     struct segment_index *active; /* borrowed from the directory's list; NULL before the first segment */
     uint64_t last_segment_id;     /* of the newest segment, 0 if there is none */
@@ -146,11 +147,10 @@ struct sequencer {
     struct draft *drafts;       /* batch.max_size of them */
     uint32_t *key_slots;        /* table of the batch's keys: item numbers from 1 */
     uint32_t key_slots_size;    /* power of two */
+    uint32_t ids_drafted;       /* items of this append, from the first, that were given an id if they had none */
     uint64_t append_epoch;
     int64_t append_time_us; /* recorded time of this append */
-    uint32_t ids_drafted;   /* items of this append, from the first, that were given an id if they had none */
     uint64_t random_pool[SEQUENCER_RANDOM_WORDS];
-    uint32_t random_left;
 
     struct pending *first, *last;       /* staged appends that are not published, in order */
     uint32_t group_appends;             /* those at level durable that no sync was started for yet */
@@ -159,15 +159,16 @@ struct sequencer {
     uint32_t unpublished_events;        /* in them, and in the open fence */
     uint32_t heads_published;           /* stream heads that have a published event */
     struct key_set staged_keys;         /* of the unpublished events whose callers gave the id */
-    bool syncing;                       /* somebody syncs without the lock, and will see to what waits */
-    bool lead_wanted;                   /* the syncer is asked to do so for tickets */
     _Atomic(struct fbat_fence *) fence; /* the open one, NULL if none; changed under the lock */
 
+    bool syncing;     /* somebody syncs without the lock, and will see to what waits */
+    bool lead_wanted; /* the syncer is asked to do so for tickets */
+    bool syncer_stop;
+    _Atomic bool dead;
     bool rotating; /* a rotation failed half-way: its file may be there, or come back after a power cut, and says where
                     * the log goes on; so the next frame must go there (rotation.c, step 2) */
-    uint32_t restarts;          /* since restarts_since_us */
-    uint64_t restarts_since_us; /* monotonic */
-    _Atomic bool dead;
+    uint32_t restarts;              /* since restarts_since_us */
+    uint64_t restarts_since_us;     /* monotonic */
     struct fbat_error cause;        /* why it is dead */
     struct fbat_error first_cause;  /* of the first restart; status 0 if there was none */
     uint64_t unfinished_segment_id; /* the first whose sealing failed, 0 if none: see format/live.h */
@@ -175,7 +176,6 @@ struct sequencer {
     _Atomic uint64_t durable;
 
     void *syncer; /* thread, NULL if the os has none */
-    bool syncer_stop;
     struct mailbox mailbox;
     struct sealer sealer;
 };

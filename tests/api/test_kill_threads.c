@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kill -9 of a process with eight writing threads, each in another mode of appending, at a random moment, again and again
- * on one store. What it acknowledged, written or durable, is there afterwards; batches and fences are there whole or not
- * at all; what was refused or cancelled is not there; nothing is invented; each thread's appends are in its order; the check
- * finds no damage; and the next process goes on.
+ * kill -9 of a process with eight writing threads, each in another mode of appending, at a random moment, again and
+ * again on one store. What it acknowledged, written or durable, is there afterwards; batches and fences are there
+ * whole or not at all; what was refused or cancelled is not there; nothing is invented; each thread's appends are in
+ * its order; the check finds no damage; and the next process goes on.
  *
- * Each append, batch or fence is an operation with a number. The victim's threads note in memory they share with the test,
- * which outlives them, that an operation is issued, and what became of it: first the receipt, then the state that makes
- * it valid. The payload of each event says which operation it belongs to, and how many events that has.
+ * Each append, batch or fence is an operation with a number. The victim's threads note in memory they share with the
+ * test, which outlives them, that an operation is issued, and what became of it: first the receipt, then the state
+ * that makes it valid. The payload of each event says which operation it belongs to, and how many events that has.
  */
 #include "fixture.h"
 

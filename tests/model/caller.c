@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A caller: a thread that does random calls to a store that others call too, and writes down what it asked and was told.
+ * A caller: a thread that does random calls to a store that others call too, and writes down what it asked and was
+ * told.
  *
  * What can be judged at once (watermarks out of order, an outbox that is not empty after its flush) is noted as the
  * call's complaint; all else is left to the verdict.
@@ -388,7 +389,8 @@ static uint64_t count_staged(const struct fence_call *fence) {
     return staged;
 }
 
-/* What is appended beside the open fence is refused; it could not be written even if the fence has just been cancelled. */
+/* What is appended beside the open fence is refused; it could not be written even if the fence has just been
+ * cancelled. */
 static void try_beside(struct caller *caller, struct call *call) {
     struct party *party = caller->party;
     struct model_input input = model_random_input(&caller->random);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What several threads asked of one store and were told, call by call; and the verdict: whether there is one order of it
- * all, that of the sequences, in which each answer is what the model says.
+ * What several threads asked of one store and were told, call by call; and the verdict: whether there is one order of
+ * it all, that of the sequences, in which each answer is what the model says.
  *
  *     caller.c    makes the history: each thread does random calls and writes down its own
  *     verdict.c   judges it, on one thread, after all have ended
@@ -170,7 +170,8 @@ struct moment caller_moment(struct caller *caller, bool of_follower, struct call
 /* One durable append behind everything that was put into the mailbox. */
 void caller_barrier(struct caller *caller);
 
-/* Begins a fence and appends under it, for a life that ends with it open. The fence's handle, NULL if none was begun. */
+/* Begins a fence and appends under it, for a life that ends with it open. The fence's handle, NULL if none was
+ * begun. */
 struct fbat_fence *caller_leave_fence_open(struct caller *caller);
 
 /* Destroys that fence after its store is gone, and waits for its tickets. NULL is accepted. */

@@ -128,8 +128,8 @@ struct model_answer model_predict(const struct model *model, const struct model_
 /* The same for an append with conditions. An item's expectation is looked at after them, and its key before. */
 struct model_answer model_predict_request(const struct model *model, const struct model_request *request);
 
-/* What the keys of an append alone make of it, when the store held the events up to `sequence`: FBAT_OK (`replayed` says
- * whether all are known), a conflict, or FBAT_ERR_IDEMPOTENCY_PARTIAL. */
+/* What the keys of an append alone make of it, when the store held the events up to `sequence`: FBAT_OK
+ * (`replayed` says whether all are known), a conflict, or FBAT_ERR_IDEMPOTENCY_PARTIAL. */
 struct model_answer model_predict_keys_at(const struct model *model, uint64_t sequence,
                                           const struct model_input *inputs, size_t count);
 

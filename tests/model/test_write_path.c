@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The whole write path against the model: one to eight threads append in every way there is, and read, in several lives
- * of one store with changing configurations; lives end with a close, with tickets or a fence left open, or with a death.
- * Afterwards there must be one order of everything in which each answer is right (history.h).
+ * The whole write path against the model: one to eight threads append in every way there is, and read, in several
+ * lives of one store with changing configurations; lives end with a close, with tickets or a fence left open, or with
+ * a death. Afterwards there must be one order of everything in which each answer is right (history.h).
  *
  * A death is store_abandon: nothing is synced, cut or written, as after a kill.
  *

@@ -2,12 +2,12 @@
 /*
  * The verdict on a history: is there one order of all calls, that of the sequences, in which each answer is right?
  *
- *     appends and fences that wrote   done to the model in the order of their sequences: each answers the same there; none
- *                                     is left out, none is there twice, the sequences have no gap
+ *     appends and fences that wrote   done to the model in the order of their sequences: each answers the same
+ *                                     there; none is left out or there twice, and there is no gap
  *     fences cancelled                done to the model where they stood, compared, and taken back
  *     retries, conflicts, refusals    true at some moment of the call: for the events visible by then
  *     reads                           what was read is the model's, and fits what was visible around the call
- *     everything else                 has a reason: a fence that was open, a fault that was made, a store that was closed
+ *     everything else                 has a reason: a fence that was open, a fault, a store that was closed
  *
  * A ticket that was given up has no answer: its keys, which nobody else used, say whether it wrote.
  *

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copies of events and conditions: equal to their originals, in exactly the memory asked for, and independent of them. */
+/* Copies of events and conditions: equal to their originals, in exactly the memory asked for, and independent of
+ * them. */
 #include "fixture.h"
 
 #include "write/event_copy.h"
@@ -75,7 +76,8 @@ static void assert_events_equal(const struct fbat_new_event *copy, const struct 
         assert_true(slices_equal(copy->tags[at], event->tags[at]));
 }
 
-/* The originals are wiped before the comparison; the memory is of exact size, so that a sanitizer sees a step beyond. */
+/* The originals are wiped before the comparison; the memory is of exact size, so that a sanitizer sees a step
+ * beyond. */
 static void check_copies(size_t first, size_t count) {
     static struct originals given, expected;
     make_originals(&given);
