@@ -15,7 +15,7 @@
 
 #include "crash_run.h"
 
-enum { SEEDS = 150 };
+enum { SEEDS = 300 };
 
 static const char *const lost[] = {"is lost", "is missing", "known to be durable", "damage", "check", NULL};
 static const char *const torn_batch[] = {"of its batch or fence", "of a batch or fence belongs",
