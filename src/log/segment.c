@@ -272,7 +272,10 @@ int segment_widen(struct segment *segment, uint64_t bytes, struct fbat_error *er
     if (bytes <= segment->map_bytes)
         return FBAT_OK;
     bool writable = segment->access == SEGMENT_WRITE;
-    return map_segment(segment, align_up(bytes, PAGE_BYTES), writable, error);
+    pthread_mutex_lock(&segment->sync_lock); /* who syncs settles pages of the mapping that goes */
+    int status = map_segment(segment, align_up(bytes, PAGE_BYTES), writable, error);
+    pthread_mutex_unlock(&segment->sync_lock);
+    return status;
 }
 
 static int use_scratch(struct segment *segment, uint64_t bytes, struct fbat_error *error) {

@@ -80,7 +80,8 @@ int segment_open(struct os *os, const char *dir, uint64_t segment_id, const stru
  * and the frames from rewrite_from on are written again first. */
 int segment_resume(struct segment *segment, bool distrust, uint64_t rewrite_from, struct fbat_error *error);
 
-/* Maps at least `bytes` of the file. Only while nobody looks at the mapping: no frame of it was given to readers. */
+/* Maps at least `bytes` of the file. Only while nobody looks at the mapping: no frame of it was given to readers. Waits
+ * for a sync that is under way. */
 int segment_widen(struct segment *segment, uint64_t bytes, struct fbat_error *error);
 
 /* Where the next frame of `bytes` is to be built: in the mapping, or in a buffer when a sync follows at once (measured:

@@ -100,11 +100,11 @@ int fence_append(struct fbat_fence *fence, struct append *append, struct fbat_er
 /* ---- ending ---- */
 
 /* level: the one the commit reached. */
-static void answer_tickets(struct fbat_fence *fence, int status, enum fbat_level level,
+static void answer_tickets(struct fbat_ticket *next, int status, enum fbat_level level,
                            const struct fbat_error *error) {
-    while (fence->tickets) {
-        struct fbat_ticket *ticket = fence->tickets;
-        fence->tickets = ticket->next;
+    while (next) {
+        struct fbat_ticket *ticket = next;
+        next = ticket->next;
         for (uint32_t item = 0; item < ticket->append->count; item++)
             if (ticket->append->receipts[item].level < level)
                 ticket->append->receipts[item].level = (uint8_t)level;
@@ -124,10 +124,13 @@ void fence_fail(struct sequencer *sequencer, const struct fbat_error *cause) {
     }
     if (cause)
         fence->cause = *cause;
-    atomic_store_explicit(&fence->state, FENCE_CANCELLED, memory_order_release);
     fault_passed(sequencer->config, "fence.cancel", fence->first_sequence);
     int status = fence_refuse(fence, &error);
-    answer_tickets(fence, status, FBAT_LEVEL_DEFAULT, &error);
+    struct fbat_ticket *tickets = fence->tickets;
+    fence->tickets = NULL;
+    /* Its caller, who finds it cancelled, may free it without the lock: this is the last that is done to it. */
+    atomic_store_explicit(&fence->state, FENCE_CANCELLED, memory_order_release);
+    answer_tickets(tickets, status, FBAT_LEVEL_DEFAULT, &error);
     group_signal(sequencer);
 }
 
@@ -212,7 +215,7 @@ int fence_commit(struct fbat_fence *fence, struct append *append, struct fbat_er
         status = commit_locked(sequencer, fence, append, error);
         sem_destroy(&append->pending.wake);
     }
-    answer_tickets(fence, status, append->level, error);
+    answer_tickets(fence->tickets, status, append->level, error);
     fence_cancel(fence);
     return status;
 }
