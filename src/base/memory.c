@@ -27,6 +27,8 @@ void *memory_allocate(size_t size) {
 }
 
 void *memory_allocate_zero(size_t size) {
+    if (allocator == resize_system)
+        return calloc(1, size ? size : 1); /* large blocks come as zero pages: nothing is touched before it is used */
     void *memory = memory_allocate(size);
     if (memory)
         memset(memory, 0, size);

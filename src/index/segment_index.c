@@ -18,6 +18,8 @@
 #include "base/memory.h"
 #include "log/footer_writer.h"
 
+enum { INSERT_AHEAD = 16 };
+
 uint64_t segment_index_id_hash(const struct fbat_id *id) {
     return hash64(id->bytes, sizeof id->bytes, 0);
 }
@@ -144,7 +146,7 @@ int segment_index_reserve(struct segment_index *index, uint32_t event_count, str
                          (unsigned long long)index->segment->header.segment_id);
     if (!chunks_reserve(&index->rows, (uint64_t)index->rows_added + event_count) ||
         !chunks_reserve(&index->streams, (uint64_t)index->streams_added + event_count) ||
-        !slots_reserve(&index->id_slots, event_count, hash_of_row, index) ||
+        !slots_reserve(&index->id_slots, index->rows_added - index->ids_inserted + event_count, hash_of_row, index) ||
         !slots_reserve(&index->stream_slots, event_count, hash_of_stream, index))
         return error_set_no_memory(error);
     return FBAT_OK;
@@ -217,7 +219,6 @@ uint32_t segment_index_add(struct segment_index *index, const uint8_t *at, const
     link_row(index, row, row_number);
     index->rows_added++;
     summarise_row(index, row, at, record_offset + sizes->total);
-    slots_add(&index->id_slots, row->id_hash, row_number);
     if (new_stream)
         slots_add(&index->stream_slots, segment_index_stream(index, stream)->name_hash, stream + 1);
     return stream;
@@ -245,7 +246,19 @@ int segment_index_add_frame(struct segment_index *index, const struct frame *fra
                             "the records do not fit their frame; run `fbat check`");
 }
 
+/* Each insertion is a cache miss, which is under way while those before it are made. */
+static void insert_ids(struct segment_index *index) {
+    uint32_t added = index->rows_added;
+    for (uint32_t ahead = index->ids_inserted; index->ids_inserted < added;) {
+        for (; ahead < added && ahead - index->ids_inserted < INSERT_AHEAD; ahead++)
+            slots_prefetch(&index->id_slots, segment_index_row(index, ahead)->id_hash);
+        uint32_t position = index->ids_inserted++;
+        slots_add(&index->id_slots, segment_index_row(index, position)->id_hash, position + 1);
+    }
+}
+
 void segment_index_publish(struct segment_index *index) {
+    insert_ids(index);
     atomic_store_explicit(&index->stream_count, index->streams_added, memory_order_release);
     atomic_store_explicit(&index->row_count, index->rows_added, memory_order_release);
 }

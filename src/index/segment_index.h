@@ -12,7 +12,7 @@
  *
  * Threads. One writer adds (under the sequencer's or the follower's lock); readers never wait.
  *
- * Publication order: the record's bytes, the row, its slots and links, then row_count by a release store. A reader
+ * Publication order: the record's bytes, the row and its links, its slots, then row_count by a release store. A reader
  * loads row_count (or gets a limit from whoever did) before it follows anything, and ignores row numbers beyond it.
  * So a batch, added whole before one publication, appears at once.
  *
@@ -48,6 +48,7 @@ struct segment_index {
     _Atomic uint32_t row_count;     /* published rows */
     _Atomic uint32_t stream_count;  /* published streams */
     uint32_t rows_added;            /* writer only: published and not */
+    uint32_t ids_inserted;          /* likewise: rows whose ids are in the slots; all of the published ones */
     uint32_t streams_added;         /* likewise */
     struct segment_summary summary; /* writer only while active; of all rows added */
 };

@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "base/memory.h"
 
-enum { FIRST_SIZE = 1024 };
+enum { FIRST_SIZE = 1024, MOVE_BATCH = 32 };
 
 static void set_size(struct slots_table *table, uint64_t size) {
     FBAT_ASSERT(size >= 2 && (size & (size - 1)) == 0);
@@ -64,6 +64,25 @@ static void place(struct slots_table *table, uint64_t hash, uint32_t number) {
     atomic_store_explicit(&table->writable[at], number, memory_order_release);
 }
 
+/* Copies all numbers to the larger table. What a number hashes to is a cache miss each: asked for in batches, without
+ * anything in between that depends on the answers, the processor waits for many of them at once. */
+static void move_numbers(struct slots_table *larger, const struct slots_table *table, slots_hash_fn hash_of,
+                         const void *user) {
+    uint32_t numbers[MOVE_BATCH];
+    uint64_t hashes[MOVE_BATCH];
+    for (uint64_t at = 0; at < table->size;) {
+        unsigned count = 0;
+        for (; count < MOVE_BATCH && at < table->size; at++) {
+            numbers[count] = atomic_load_explicit(&table->numbers[at], memory_order_relaxed);
+            count += numbers[count] != 0;
+        }
+        for (unsigned item = 0; item < count; item++)
+            hashes[item] = hash_of(user, numbers[item]);
+        for (unsigned item = 0; item < count; item++)
+            place(larger, hashes[item], numbers[item]);
+    }
+}
+
 bool slots_reserve(struct slots *slots, uint64_t more, slots_hash_fn hash_of, const void *user) {
     struct slots_table *table = atomic_load_explicit(&slots->table, memory_order_relaxed);
     uint64_t size = table->size;
@@ -74,11 +93,7 @@ bool slots_reserve(struct slots *slots, uint64_t more, slots_hash_fn hash_of, co
     struct slots_table *larger = allocate_table(size);
     if (!larger)
         return false;
-    for (uint64_t at = 0; at < table->size; at++) {
-        uint32_t number = atomic_load_explicit(&table->numbers[at], memory_order_relaxed);
-        if (number != 0)
-            place(larger, hash_of(user, number), number);
-    }
+    move_numbers(larger, table, hash_of, user);
     larger->older = table;
     slots->memory_bytes += sizeof *larger + size * sizeof(uint32_t);
     atomic_store_explicit(&slots->table, larger, memory_order_release);
