@@ -10,6 +10,7 @@ void family_submit(void);  /* tickets, fences, outboxes */
 void family_read(void);    /* points, streams, queries */
 void family_open(void);    /* after a clean close and after kill -9 */
 void family_size(void);    /* memory and disk */
+void family_large(void);   /* cost against size */
 
 /* Works of the write path, for a profiler: no figures. */
 void profile_append(void);  /* level written, one thread */

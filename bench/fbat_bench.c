@@ -23,6 +23,7 @@ static const struct family {
     {"read", family_read},
     {"open", family_open},
     {"size", family_size},
+    {"large", family_large},
     {"profile-append", profile_append},
     {"profile-durable", profile_durable},
     {"profile-submit", profile_submit},
@@ -38,7 +39,7 @@ int main(int argc, char **argv) {
         return 0;
     }
     if (argc != 3) {
-        fputs("usage: fbat_bench DATA_DIR import|append|durable|submit|read|open|size|profile-...\n", stderr);
+        fputs("usage: fbat_bench DATA_DIR import|append|durable|submit|read|open|size|large|profile-...\n", stderr);
         return 2;
     }
     workload_set_directory(argv[1]);

@@ -22,12 +22,13 @@
 #include "families.h"
 #include "fixture.h"
 #include "harness.h"
+#include "opening.h"
 #include "workload.h"
 
 enum { KILLED_EVENTS = 500, PAGE_SIZE_BYTES = 4096 };
 
 struct opening {
-    char name[FIXTURE_NAME_BYTES];
+    const char *name;
     struct fbat_id id;
     bool kill;
     bool cold;
@@ -126,11 +127,11 @@ static uint64_t run_opening(void *user, uint64_t count) {
     return sum;
 }
 
-static struct fbat_id find_an_id(const char *name) {
+static struct fbat_id find_an_id(const char *name, uint64_t sequence) {
     struct fbat_event event;
     struct fbat_error error;
     struct fbat_store *store = bench_store_open(name, NULL);
-    check_fbat(fbat_get_by_sequence(store, 77777, &event, &error), &error, "read an event");
+    check_fbat(fbat_get_by_sequence(store, sequence, &event, &error), &error, "read an event");
     struct fbat_id id = event.id;
     fbat_event_release(&event);
     bench_store_close(store);
@@ -160,26 +161,24 @@ static void measure_opening(struct opening *opening, const char *size_name, unsi
     row_print(&row);
 }
 
-static void measure_openings(struct opening *opening, uint64_t event_count, const char *size_name) {
-    bool large = event_count >= 1000000;
-    fixture_make(event_count, opening->name);
-    opening->id = find_an_id(opening->name);
+void measure_openings(const char *store_name, uint64_t sequence, const char *size_name, bool goals) {
+    struct opening opening = {.name = store_name, .id = find_an_id(store_name, sequence)};
+    opening.report = mmap(NULL, sizeof *opening.report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    check_system(opening.report != MAP_FAILED, "map memory");
     for (unsigned way = 0; way < 4; way++) {
-        opening->kill = way & 1;
-        opening->cold = way & 2;
-        opening->cached_share = 0;
-        measure_opening(opening, size_name, harness_rounds(opening->cold ? 3 : 7),
-                        !large          ? 0
-                        : opening->kill ? 60
-                                        : 0.5);
+        opening.kill = way & 1;
+        opening.cold = way & 2;
+        opening.cached_share = 0;
+        double brief = !goals ? 0 : opening.kill ? 60 : 0.5;
+        measure_opening(&opening, size_name, harness_rounds(opening.cold ? 3 : 7), brief);
     }
+    munmap(opening.report, sizeof *opening.report);
 }
 
 void family_open(void) {
-    struct opening opening = {.cached_share = 0};
-    opening.report = mmap(NULL, sizeof *opening.report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    check_system(opening.report != MAP_FAILED, "map memory");
-    measure_openings(&opening, 100000, "100 k");
-    measure_openings(&opening, 1000000, "1 M");
-    munmap(opening.report, sizeof *opening.report);
+    char name[FIXTURE_NAME_BYTES];
+    fixture_make(100000, name);
+    measure_openings(name, 77777, "100 k", false);
+    fixture_make(1000000, name);
+    measure_openings(name, 77777, "1 M", true);
 }

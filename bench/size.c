@@ -14,6 +14,7 @@
 #include "families.h"
 #include "fixture.h"
 #include "harness.h"
+#include "size.h"
 #include "workload.h"
 
 enum { DISK_EVENTS = 300000, MEMORY_EVENTS = 1000000 };
@@ -32,12 +33,17 @@ static uint64_t anonymous_bytes(void) {
     return kilobytes * 1024;
 }
 
-static uint64_t memory_of_opening(void *user) {
+static uint64_t open_and_look(void *user) {
+    const char *const *name = user;
     uint64_t before = anonymous_bytes();
-    struct fbat_store *store = bench_store_open(user, NULL);
+    struct fbat_store *store = bench_store_open(*name, NULL);
     uint64_t grown = anonymous_bytes() - before;
     bench_store_close(store);
     return grown;
+}
+
+uint64_t memory_of_opened(const char *name) {
+    return measure_in_child(open_and_look, &name);
 }
 
 static uint64_t memory_of_appending(void *user) {
@@ -58,7 +64,7 @@ static void measure_memory(void) {
     struct row append_row = {.name = "memory per event, after appending 1 M events", .unit = UNIT_BYTES};
     char name[FIXTURE_NAME_BYTES];
     fixture_make(MEMORY_EVENTS, name);
-    series_add(&open_row.fbat, (double)measure_in_child(memory_of_opening, name) / MEMORY_EVENTS);
+    series_add(&open_row.fbat, (double)memory_of_opened(name) / MEMORY_EVENTS);
     series_add(&append_row.fbat, (double)measure_in_child(memory_of_appending, NULL) / MEMORY_EVENTS);
     snprintf(
         open_row.note, sizeof open_row.note,
@@ -68,7 +74,7 @@ static void measure_memory(void) {
     row_print(&append_row);
 }
 
-static uint64_t bytes_of_files(const char *name) {
+uint64_t bytes_of_store(const char *name) {
     char directory[PATH_BYTES], path[PATH_BYTES + NAME_MAX + 2];
     data_path(name, directory);
     uint64_t bytes = 0;
@@ -96,7 +102,7 @@ static void measure_disk(const char *row_name, void (*fill)(struct fbat_store *,
     check_fbat(fbat_stats(store, &stats, &error), &error, "stats");
     bench_store_close(store);
     double own = (double)OWN_BYTES * DISK_EVENTS;
-    series_add(&row.fbat, ((double)bytes_of_files("disk") - own) / DISK_EVENTS);
+    series_add(&row.fbat, ((double)bytes_of_store("disk") - own) / DISK_EVENTS);
     snprintf(row.note, sizeof row.note,
              "%llu segments of 16 MiB, %llu sealed; frames %.0f B and footers %.0f B an event",
              (unsigned long long)stats.segments, (unsigned long long)stats.segments_sealed,
