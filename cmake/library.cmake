@@ -18,12 +18,14 @@ target_compile_definitions(fbat_objects PRIVATE FBAT_BUILDING "_POSIX_C_SOURCE=2
 target_include_directories(fbat_objects PUBLIC "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/include")
 target_link_libraries(fbat_objects PUBLIC fbat_options PkgConfig::FBAT_REQUIRES Threads::Threads)
 
-# Strict C11 with POSIX threads everywhere but in os/, the one layer that may see the rest of the system.
+# Strict C11 with POSIX threads everywhere but in os/, the one layer that may see the rest of the system, and in the
+# allocator, which hints at huge pages.
 set_target_properties(fbat_objects PROPERTIES C_EXTENSIONS OFF)
 file(GLOB fbat_os_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/os/*.c")
 if(fbat_os_sources)
     set_source_files_properties(${fbat_os_sources} PROPERTIES COMPILE_OPTIONS "-std=gnu11;-D_GNU_SOURCE=")
 endif()
+set_source_files_properties("${PROJECT_SOURCE_DIR}/src/base/memory.c" PROPERTIES COMPILE_DEFINITIONS "_DEFAULT_SOURCE=")
 
 # ---- shared
 
