@@ -517,7 +517,8 @@ struct fbat_new_event {
     size_t header_count;
     const struct fbat_slice *tags; /* short UTF-8 strings, 1..255 bytes each */
     size_t tag_count;
-    struct fbat_id id;          /* the event's id and idempotency key; none: the store makes a UUIDv7 */
+    struct fbat_id id; /* the event's id and idempotency key; none: the store makes a UUIDv7, in which its time and
+                                 * sequence can be read */
     struct fbat_id correlation; /* none: the event's own id */
     struct fbat_id causation;   /* the event that caused this one, or none */
     int64_t event_time_us;
@@ -606,7 +607,7 @@ FBAT_API int fbat_append_reaction(struct fbat_store *store, const struct fbat_id
                                   const struct fbat_new_event *event, const struct fbat_append_options *options,
                                   struct fbat_receipt *out_receipt, struct fbat_error *out_error);
 
-/* Makes a new id as the store would: UUIDv7 (RFC 9562, section 5.7), greater than every one it made before.
+/* Makes a new id for a caller: UUIDv7 (RFC 9562, section 5.7), greater than every one it made before.
  * Any thread. FBAT_ERR_READ_ONLY, FBAT_ERR_IO (no randomness to be had). */
 FBAT_API int fbat_id_generate(struct fbat_store *store, struct fbat_id *out_id, struct fbat_error *out_error);
 

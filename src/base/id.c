@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
+#include "base/hash.h"
 #include "base/sha256.h"
 
 static const char hex_digits[] = "0123456789abcdef";
@@ -85,23 +87,69 @@ static void store_big(uint8_t *at, uint64_t value) {
 
 #define ID_LOW_MASK ((UINT64_C(1) << 62) - 1)
 
-struct fbat_id id_make(const struct fbat_id *last, int64_t time_us, uint64_t random_bits) {
+/* 48 bits of milliseconds, then the fraction of a millisecond in 4096ths. */
+static uint64_t high_of_time(int64_t time_us) {
     uint64_t time = time_us < 0 ? 0 : (uint64_t)time_us;
-    /* high: 48 bits of milliseconds, then the fraction of a millisecond in 4096ths; low: 62 random bits. */
-    uint64_t high = (time / 1000 % (UINT64_C(1) << 48)) << 12 | (time % 1000) * 4096 / 1000;
-    uint64_t low = random_bits & ID_LOW_MASK;
-    uint64_t last_raw = load_big(last->bytes);
-    uint64_t last_high = (last_raw >> 16) << 12 | (last_raw & 0xFFF);
-    uint64_t last_low = load_big(last->bytes + 8) & ID_LOW_MASK;
+    return (time / 1000 % (UINT64_C(1) << 48)) << 12 | (time % 1000) * 4096 / 1000;
+}
+
+static void split_id(const struct fbat_id *id, uint64_t *out_high, uint64_t *out_low) {
+    uint64_t raw = load_big(id->bytes);
+    *out_high = (raw >> 16) << 12 | (raw & 0xFFF);
+    *out_low = load_big(id->bytes + 8) & ID_LOW_MASK;
+}
+
+static struct fbat_id join_id(uint64_t high, uint64_t low) {
+    struct fbat_id id;
+    store_big(id.bytes, (high >> 12) << 16 | (high & 0xFFF));
+    store_big(id.bytes + 8, low);
+    set_version(&id, 7);
+    return id;
+}
+
+struct fbat_id id_make(const struct fbat_id *last, int64_t time_us, uint64_t random_bits) {
+    uint64_t high = high_of_time(time_us), low = random_bits & ID_LOW_MASK, last_high, last_low;
+    split_id(last, &last_high, &last_low);
     if (high < last_high || (high == last_high && low <= last_low)) {
         /* By a random step, not by one: an id that was given out and never came back is not known to be taken. */
         low = last_low + 1 + (random_bits & UINT32_MAX);
         high = last_high + (low > ID_LOW_MASK);
         low &= ID_LOW_MASK;
     }
-    struct fbat_id id;
-    store_big(id.bytes, (high >> 12) << 16 | (high & 0xFFF));
-    store_big(id.bytes + 8, low);
-    set_version(&id, 7);
-    return id;
+    return join_id(high, low);
+}
+
+/* ---- ids that carry a sequence ---- */
+
+uint64_t id_tag_key(const struct fbat_id *store_id) {
+    return hash64(store_id->bytes, sizeof store_id->bytes, 0);
+}
+
+static uint64_t tag_of(uint64_t high, uint64_t low, uint64_t tag_key) {
+    const uint64_t words[2] = {LITTLE64(high), LITTLE64(low >> ID_TAG_BITS)};
+    return hash64(words, sizeof words, tag_key) >> (64 - ID_TAG_BITS);
+}
+
+struct fbat_id id_make_for(const struct fbat_id *last, int64_t time_us, uint64_t sequence, uint64_t tag_key,
+                           uint64_t random_bits) {
+    uint64_t high = high_of_time(time_us), last_high, last_low;
+    if (sequence >> ID_SEQUENCE_BITS)
+        return id_make(last, time_us, random_bits);
+    split_id(last, &last_high, &last_low);
+    uint64_t chance = random_bits & ((UINT64_C(1) << ID_RANDOM_BITS) - 1);
+    uint64_t low = (sequence << ID_RANDOM_BITS | chance) << ID_TAG_BITS;
+    /* Sequences rise, so ids of one moment do. After an id of other making, or a clock that went back, the time gives way: by
+     * a quarter of a microsecond. */
+    if (high < last_high || (high == last_high && low <= last_low))
+        high = last_high + (low <= last_low);
+    return join_id(high, low | tag_of(high, low, tag_key));
+}
+
+uint64_t id_carried_sequence(const struct fbat_id *id, uint64_t tag_key) {
+    uint64_t high, low;
+    if (id->bytes[6] >> 4 != 7 || id->bytes[8] >> 6 != 2)
+        return 0;
+    split_id(id, &high, &low);
+    bool own = (low & ((UINT64_C(1) << ID_TAG_BITS) - 1)) == tag_of(high, low, tag_key);
+    return own ? low >> (ID_RANDOM_BITS + ID_TAG_BITS) : 0;
 }

@@ -31,7 +31,7 @@ static_assert(offsetof(struct footer_stream, first_row) == 8, "stream layout");
 static_assert(offsetof(struct footer_stream, last_row) == 12, "stream layout");
 static_assert(offsetof(struct footer_stream, event_count) == 16, "stream layout");
 static_assert(FOOTER_CRC_AT + 4 == FOOTER_TRAILER_BYTES, "the checksum is last");
-static_assert(FOOTER_SUPERSEDED_AT + 8 == FOOTER_ZERO_END_AT, "zero again behind it");
+static_assert(FOOTER_LED_COUNT_AT + 8 == FOOTER_ZERO_END_AT, "zero again behind it");
 
 static void put_part(const struct footer_part *part, uint8_t *to) {
     store_u32(to, part->type);
@@ -55,6 +55,7 @@ static void put_summary(const struct segment_summary *summary, uint8_t *to) {
     memcpy(to + FOOTER_LAST_HASH_AT, summary->last_hash, 32);
     store_u64(to + FOOTER_SYSTEM_COUNT_AT, summary->system_event_count);
     store_u64(to + FOOTER_SUPERSEDED_AT, summary->superseded_bytes);
+    store_u64(to + FOOTER_LED_COUNT_AT, summary->led_event_count);
 }
 
 void footer_encode(const struct footer *footer, uint8_t *to) {
@@ -89,6 +90,7 @@ static void get_summary(const uint8_t *from, struct segment_summary *out_summary
     memcpy(out_summary->last_hash, from + FOOTER_LAST_HASH_AT, 32);
     out_summary->system_event_count = load_u64(from + FOOTER_SYSTEM_COUNT_AT);
     out_summary->superseded_bytes = load_u64(from + FOOTER_SUPERSEDED_AT);
+    out_summary->led_event_count = load_u64(from + FOOTER_LED_COUNT_AT);
 }
 
 static void get_part(const uint8_t *from, struct footer_part *out_part) {
@@ -134,8 +136,9 @@ static bool counts_agree(const struct footer *footer) {
     return rows && streams && rows->count == summary->event_count && streams->count == summary->stream_count &&
            summary->event_count >= 1 && summary->event_count <= LIMIT_SEGMENT_EVENTS && summary->stream_count >= 1 &&
            summary->stream_count <= summary->event_count && summary->first_sequence >= 1 &&
-           summary->first_sequence <= summary->last_sequence &&
-           slots_are_sound(footer_find(footer, FOOTER_PART_ID_SLOTS), summary->event_count) &&
+           summary->first_sequence <= summary->last_sequence && summary->led_event_count <= summary->event_count &&
+           slots_are_sound(footer_find(footer, FOOTER_PART_ID_SLOTS),
+                           summary->event_count - summary->led_event_count) &&
            slots_are_sound(footer_find(footer, FOOTER_PART_STREAM_SLOTS), summary->stream_count);
 }
 

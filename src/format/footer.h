@@ -44,7 +44,8 @@
  *        200     4  CRC-32C              of the part table
  *        204     4  zero
  *        208     8  superseded bytes     behind frames end; a multiple of 8
- *        216    36  zero
+ *        216     8  led event count      of events that their ids lead to; the others are in the id slots
+ *        224    28  zero
  *        252     4  CRC-32C              of bytes 0 to 251
  *
  * A footer is valid if and only if the trailer's magic, checksum and identity are right, the parts lie between the
@@ -63,7 +64,7 @@
  *         40     4  previous in stream   row number
  *         44     4  next in stream       row number
  *         48     2  kind
- *         50     2  zero
+ *         50     2  flags                1: the id carries the sequence (base/id.h), and is in no slot
  *         52     4  frame offset         in the file, in words of 8 bytes
  *         56     8  zero
  *
@@ -78,6 +79,8 @@
  *         20     4  zero
  *         24     8  zero
  *
+ * Ids that the store makes lead to their events by themselves; other ids are found by slots.
+ *
  * Slots: open addressing with linear probing over 2^n 32-bit numbers (n >= 1); an element is looked for from the slot
  * that the top n bits of its hash number, and 0 is an empty slot. Id slots hold row numbers, placed by id hash;
  * stream slots hold stream indexes counted from 1, placed by name hash.
@@ -91,6 +94,8 @@
 
 #include <fbat/fbat.h>
 
+enum footer_row_flags { FOOTER_ROW_ID_LEADS = 1 };
+
 struct footer_row {
     uint64_t sequence;
     int64_t recorded_us;
@@ -101,7 +106,7 @@ struct footer_row {
     uint32_t previous_in_stream; /* row number, 0 none */
     uint32_t next_in_stream;     /* row number, 0 none; written later than the rest while the segment is active */
     uint16_t kind;
-    uint16_t zero0;
+    uint16_t flags;       /* enum footer_row_flags */
     uint32_t frame_words; /* frame offset / 8 */
     uint64_t zero1;
 };
@@ -149,7 +154,8 @@ enum {
     FOOTER_TABLE_CRC_AT = 200,
     FOOTER_ZERO_AT = 204,
     FOOTER_SUPERSEDED_AT = 208,
-    FOOTER_ZERO_END_AT = 216,
+    FOOTER_LED_COUNT_AT = 216,
+    FOOTER_ZERO_END_AT = 224,
     FOOTER_CRC_AT = 252,
 };
 
@@ -160,7 +166,8 @@ struct segment_summary {
     uint64_t event_count;
     uint64_t stream_count;
     uint64_t system_event_count;
-    uint64_t first_sequence; /* 0 while there is no event, like all below */
+    uint64_t led_event_count; /* whose ids lead to them: the others are in the id slots */
+    uint64_t first_sequence;  /* 0 while there is no event, like all below */
     uint64_t last_sequence;
     int64_t first_recorded_us;
     int64_t last_recorded_us;

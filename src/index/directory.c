@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/id.h"
 #include "base/memory.h"
 
 static struct segment_list *allocate_list(uint32_t count) {
@@ -183,7 +184,7 @@ static bool search_segments(const struct segment_list *list, uint32_t from, uint
         if (!may_hold_id(index, search->id))
             continue;
         uint32_t count = segment_index_row_count(index);
-        if (segment_index_find_id(index, count, search->id_hash, search->id, &search->position)) {
+        if (segment_index_find_in_slots(index, count, search->id_hash, search->id, &search->position)) {
             search->index = index;
             return true;
         }
@@ -222,9 +223,37 @@ static bool search_list(const struct segment_list *list, struct id_search *searc
     return search_segments(list, 0, to, search);
 }
 
+/* The last segment that starts at or before a sequence; NULL if there is none. */
+static struct segment_index *segment_of_sequence(const struct segment_list *list, uint64_t sequence) {
+    uint32_t low = 0, high = list->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (list->indexes[middle]->segment->header.first_sequence <= sequence)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low == 0 ? NULL : list->indexes[low - 1];
+}
+
+/* An id that the store made leads to its event. */
+static bool find_carried(const struct segment_list *list, uint64_t visible, const struct fbat_id *id,
+                         struct segment_index **out_index, uint32_t *out_position) {
+    if (list->count == 0)
+        return false;
+    uint64_t carried = id_carried_sequence(id, list->indexes[0]->id_tag_key);
+    struct segment_index *index = carried != 0 && carried <= visible ? segment_of_sequence(list, carried) : NULL;
+    if (!index || !segment_index_find_carried(index, segment_index_row_count(index), carried, id, out_position))
+        return false;
+    *out_index = index;
+    return true;
+}
+
 bool segment_list_find_id(const struct segment_list *list, uint64_t visible, const struct fbat_id *id, uint64_t id_hash,
                           struct segment_index **out_index, uint32_t *out_position) {
     struct id_search search = {.id = id, .id_hash = id_hash};
+    if (find_carried(list, visible, id, out_index, out_position))
+        return true;
     if (!search_list(list, &search))
         return false;
     *out_index = search.index;
@@ -235,19 +264,9 @@ bool segment_list_find_id(const struct segment_list *list, uint64_t visible, con
 
 bool segment_list_find_sequence(const struct segment_list *list, uint64_t visible, uint64_t sequence,
                                 struct segment_index **out_index, uint32_t *out_position) {
-    if (sequence == 0 || sequence > visible)
+    struct segment_index *index = sequence != 0 && sequence <= visible ? segment_of_sequence(list, sequence) : NULL;
+    if (!index)
         return false;
-    uint32_t low = 0, high = list->count; /* the last segment that starts at or before it */
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (list->indexes[middle]->segment->header.first_sequence <= sequence)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == 0)
-        return false;
-    struct segment_index *index = list->indexes[low - 1];
     uint32_t rows = segment_index_rows_to_sequence(index, segment_index_row_count(index), sequence);
     if (rows == 0 || segment_index_row(index, rows - 1)->sequence != sequence)
         return false;

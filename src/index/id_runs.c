@@ -71,10 +71,13 @@ static bool all_sealed(const struct segment_list *list, struct id_run_range rang
     return true;
 }
 
-static uint64_t events_in(const struct segment_list *list, struct id_run_range range) {
+/* Events that are found by the id slots of their segments. */
+static uint64_t slotted_events_in(const struct segment_list *list, struct id_run_range range) {
     uint64_t events = 0;
-    for (uint64_t id = range.first; id <= range.last; id++)
-        events += index_of_id(list, id)->summary.event_count;
+    for (uint64_t id = range.first; id <= range.last; id++) {
+        const struct segment_summary *summary = &index_of_id(list, id)->summary;
+        events += summary->event_count - summary->led_event_count;
+    }
     return events;
 }
 
@@ -84,7 +87,7 @@ static struct id_run_header describe_range(const struct segment_list *list, cons
     struct id_run_header header = {
         .store_id = *store_id,
         .range = range,
-        .entry_count = events_in(list, range),
+        .entry_count = slotted_events_in(list, range),
     };
     for (uint64_t id = range.first; id <= range.last; id++) {
         const struct segment_index *index = index_of_id(list, id);
@@ -689,7 +692,7 @@ static int publish_file(struct os *os, const char *dir, const char *temporary, c
 /* True when this is a range that a run can have: its segments sealed, and not too many events. */
 static bool can_cover(const struct segment_list *list, struct id_run_range range) {
     return range.last - range.first < ID_RUN_SEGMENTS_MAX && all_sealed(list, range) &&
-           events_in(list, range) <= ID_RUN_ENTRIES_MAX;
+           slotted_events_in(list, range) <= ID_RUN_ENTRIES_MAX;
 }
 
 /* The first group on the grid within these segments, which no run covers. */

@@ -41,6 +41,7 @@ static struct segment_index *allocate_index(struct segment *segment) {
         return NULL;
     atomic_init(&index->references, 1);
     index->segment = segment;
+    index->id_tag_key = id_tag_key(&segment->header.store_id);
     chunks_init(&index->rows, sizeof(struct footer_row));
     chunks_init(&index->streams, sizeof(struct footer_stream));
     return index;
@@ -146,7 +147,7 @@ int segment_index_reserve(struct segment_index *index, uint32_t event_count, str
                          (unsigned long long)index->segment->header.segment_id);
     if (!chunks_reserve(&index->rows, (uint64_t)index->rows_added + event_count) ||
         !chunks_reserve(&index->streams, (uint64_t)index->streams_added + event_count) ||
-        !slots_reserve(&index->id_slots, index->rows_added - index->ids_inserted + event_count, hash_of_row, index) ||
+        !slots_reserve(&index->id_slots, (uint64_t)index->ids_pending + event_count, hash_of_row, index) ||
         !slots_reserve(&index->stream_slots, event_count, hash_of_stream, index))
         return error_set_no_memory(error);
     return FBAT_OK;
@@ -187,6 +188,7 @@ static void summarise_row(struct segment_index *index, const struct footer_row *
     summary->event_count++;
     summary->stream_count = index->streams_added;
     summary->system_event_count += FBAT_KIND_CATEGORY(row->kind) == FBAT_CATEGORY_SYSTEM;
+    summary->led_event_count += row->flags & FOOTER_ROW_ID_LEADS;
     summary->last_sequence = row->sequence;
     summary->last_recorded_us = row->recorded_us;
     memcpy(summary->last_hash, at + RECORD_HASH_AT, sizeof summary->last_hash);
@@ -216,6 +218,11 @@ uint32_t segment_index_add(struct segment_index *index, const uint8_t *at, const
         .stream = stream,
         .kind = load_u16(at + RECORD_KIND_AT),
     };
+    struct fbat_id id;
+    memcpy(id.bytes, at + RECORD_ID_AT, sizeof id.bytes);
+    bool leads = id_carried_sequence(&id, index->id_tag_key) == sequence;
+    row->flags = leads ? FOOTER_ROW_ID_LEADS : 0;
+    index->ids_pending += !leads;
     link_row(index, row, row_number);
     index->rows_added++;
     summarise_row(index, row, at, record_offset + sizes->total);
@@ -248,13 +255,17 @@ int segment_index_add_frame(struct segment_index *index, const struct frame *fra
 
 /* Each insertion is a cache miss, which is under way while those before it are made. */
 static void insert_ids(struct segment_index *index) {
-    uint32_t added = index->rows_added;
-    for (uint32_t ahead = index->ids_inserted; index->ids_inserted < added;) {
-        for (; ahead < added && ahead - index->ids_inserted < INSERT_AHEAD; ahead++)
+    uint32_t ahead = index->ids_inserted;
+    while (index->ids_pending > 0) {
+        for (; ahead < index->rows_added && ahead - index->ids_inserted < INSERT_AHEAD; ahead++)
             slots_prefetch(&index->id_slots, segment_index_row(index, ahead)->id_hash);
-        uint32_t position = index->ids_inserted++;
-        slots_add(&index->id_slots, segment_index_row(index, position)->id_hash, position + 1);
+        const struct footer_row *row = segment_index_row(index, index->ids_inserted++);
+        if (row->flags & FOOTER_ROW_ID_LEADS)
+            continue;
+        slots_add(&index->id_slots, row->id_hash, index->ids_inserted);
+        index->ids_pending--;
     }
+    index->ids_inserted = index->rows_added;
 }
 
 void segment_index_publish(struct segment_index *index) {
@@ -355,24 +366,43 @@ static const uint8_t *record_of_row(const struct segment_index *index, const str
     return record && record_measure(record, room, out_sizes) ? record : NULL;
 }
 
-bool segment_index_find_id(const struct segment_index *index, uint32_t limit, uint64_t id_hash,
-                           const struct fbat_id *id, uint32_t *out_position) {
+static bool row_has_id(const struct segment_index *index, const struct footer_row *row, const struct fbat_id *id) {
+    uint64_t room;
+    const uint8_t *record = fixed_part_of_row(index, row, &room);
+    return record && memcmp(record + RECORD_ID_AT, id->bytes, sizeof id->bytes) == 0;
+}
+
+bool segment_index_find_carried(const struct segment_index *index, uint32_t limit, uint64_t carried,
+                                const struct fbat_id *id, uint32_t *out_position) {
+    uint32_t rows = segment_index_rows_to_sequence(index, limit, carried);
+    const struct footer_row *row = rows > 0 ? segment_index_row(index, rows - 1) : NULL;
+    if (!row || row->sequence != carried || !row_has_id(index, row, id))
+        return false;
+    *out_position = rows - 1;
+    return true;
+}
+
+bool segment_index_find_in_slots(const struct segment_index *index, uint32_t limit, uint64_t id_hash,
+                                 const struct fbat_id *id, uint32_t *out_position) {
     struct slots_probe probe = slots_first(&index->id_slots, id_hash);
     uint32_t number;
     while ((number = slots_next(&probe)) != 0) {
         if (number > limit)
             continue;
         const struct footer_row *row = segment_index_row(index, number - 1);
-        if (row->id_hash != id_hash)
-            continue;
-        uint64_t room;
-        const uint8_t *record = fixed_part_of_row(index, row, &room);
-        if (record && memcmp(record + RECORD_ID_AT, id->bytes, sizeof id->bytes) == 0) {
+        if (row->id_hash == id_hash && row_has_id(index, row, id)) {
             *out_position = number - 1;
             return true;
         }
     }
     return false;
+}
+
+bool segment_index_find_id(const struct segment_index *index, uint32_t limit, uint64_t id_hash,
+                           const struct fbat_id *id, uint32_t *out_position) {
+    uint64_t carried = id_carried_sequence(id, index->id_tag_key);
+    return (carried != 0 && segment_index_find_carried(index, limit, carried, id, out_position)) ||
+           segment_index_find_in_slots(index, limit, id_hash, id, out_position);
 }
 
 static bool slice_is(struct fbat_slice slice, const uint8_t *bytes, size_t size) {

@@ -4,6 +4,7 @@
  * memory as events come in; a sealed one's is the footer, mapped. Both have the same layout, and the same code reads
  * them.
  *
+ *     id ──────── its sequence ──┐
  *     id ──hash──> id slots ──> row ──────────────> record in the segment's file
  *                                ^ | next, previous in stream
  *     scope, entity ──hash──> stream slots ──> stream (first row, last row)
@@ -45,10 +46,12 @@ struct segment_index {
     struct chunks streams;   /* struct footer_stream */
     struct slots id_slots;
     struct slots stream_slots;
-    _Atomic uint32_t row_count;     /* published rows */
-    _Atomic uint32_t stream_count;  /* published streams */
-    uint32_t rows_added;            /* writer only: published and not */
-    uint32_t ids_inserted;          /* likewise: rows whose ids are in the slots; all of the published ones */
+    _Atomic uint32_t row_count;    /* published rows */
+    _Atomic uint32_t stream_count; /* published streams */
+    uint32_t rows_added;           /* writer only: published and not */
+    uint32_t ids_inserted; /* likewise: rows whose ids are in the slots, where they belong there; all published ones */
+    uint32_t ids_pending;  /* likewise: ids to be put into slots at the next publication */
+    uint64_t id_tag_key;
     uint32_t streams_added;         /* likewise */
     struct segment_summary summary; /* writer only while active; of all rows added */
 };
@@ -123,9 +126,16 @@ uint32_t segment_index_rows_to_sequence(const struct segment_index *index, uint3
 /* Number of rows, of the first `limit`, recorded before time_us. */
 uint32_t segment_index_rows_before_time(const struct segment_index *index, uint32_t limit, int64_t time_us);
 
-/* The position of the row with this id among the first `limit`; false if there is none. */
+/* The position of the row with this id among the first `limit`; false if there is none. By the sequence that the id carries,
+ * or by the slots. */
 bool segment_index_find_id(const struct segment_index *index, uint32_t limit, uint64_t id_hash,
                            const struct fbat_id *id, uint32_t *out_position);
+
+/* The two parts of that. carried: id_carried_sequence(id, index->id_tag_key). */
+bool segment_index_find_carried(const struct segment_index *index, uint32_t limit, uint64_t carried,
+                                const struct fbat_id *id, uint32_t *out_position);
+bool segment_index_find_in_slots(const struct segment_index *index, uint32_t limit, uint64_t id_hash,
+                                 const struct fbat_id *id, uint32_t *out_position);
 
 /* The stream of these names; false if it has no row here. name_hash = hash_stream(...). */
 bool segment_index_find_stream(const struct segment_index *index, uint64_t name_hash, struct fbat_slice scope,

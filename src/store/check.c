@@ -495,11 +495,11 @@ static void check_footer(struct check_run *run, const struct segment_index *foot
         report_footer(run, segment_index_row(frames, position)->sequence, "row is not what the frame says");
     if (!streams_equal(frames, footer))
         report_footer(run, 0, "stream table does not say what the frames say");
-    if (has_spurious_slots(&footer->id_slots, footer->rows_added) ||
+    if (has_spurious_slots(&footer->id_slots, footer->rows_added - footer->summary.led_event_count) ||
         has_spurious_slots(&footer->stream_slots, footer->streams_added))
         report_footer(run, 0, "slots have entries of nothing");
     for (position = 0; position < footer->rows_added; position++)
-        if (!slots_lead_to(footer, position)) {
+        if (!(segment_index_row(footer, position)->flags & FOOTER_ROW_ID_LEADS) && !slots_lead_to(footer, position)) {
             report_footer(run, segment_index_row(frames, position)->sequence, "id table does not lead to an event");
             break;
         }

@@ -172,7 +172,8 @@ static int draft_ids(struct sequencer *sequencer, uint32_t end, struct fbat_erro
         struct draft *draft = &sequencer->drafts[sequencer->ids_drafted];
         if (!fbat_id_is_none(&draft->id))
             continue;
-        FBAT_TRY(sequencer_make_id(sequencer, sequencer->append_time_us, &draft->id, error));
+        uint64_t sequence = sequencer->last_sequence + 1 + sequencer->ids_drafted;
+        FBAT_TRY(sequencer_make_id(sequencer, sequencer->append_time_us, sequence, &draft->id, error));
         draft->id_made = true;
     }
     return FBAT_OK;
@@ -330,7 +331,7 @@ static int draft_item(struct sequencer *sequencer, const struct append *append, 
         return status;
     draft->sequence = sequencer->last_sequence + 1 + item;
     FBAT_TRY(draft_ids(sequencer, item + 1, error));
-    if (sequencer->active)
+    if (sequencer->active && !draft->id_made)
         slots_prefetch(&sequencer->active->id_slots, segment_index_id_hash(&draft->id));
     if (!tags_measure(event->tags, event->tag_count, &draft->tags_bytes) ||
         !headers_measure(event->headers, event->header_count, &draft->headers_bytes))

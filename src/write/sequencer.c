@@ -69,6 +69,7 @@ int sequencer_init(struct sequencer *sequencer, struct os *os, const struct fbat
     sequencer->last_sequence = start->last_sequence;
     sequencer->last_recorded_us = start->last_recorded_us;
     sequencer->last_id = start->last_id;
+    sequencer->id_tag_key = id_tag_key(store_id);
     atomic_init(&sequencer->accepted, start->last_sequence);
     atomic_init(&sequencer->durable, start->last_sequence);
     FBAT_TRY(mailbox_init(&sequencer->mailbox, sequencer, error));
@@ -204,17 +205,20 @@ int64_t sequencer_now(const struct sequencer *sequencer) {
     return now < sequencer->last_recorded_us ? sequencer->last_recorded_us : now;
 }
 
-int sequencer_make_id(struct sequencer *sequencer, int64_t now_us, struct fbat_id *out_id, struct fbat_error *error) {
+int sequencer_make_id(struct sequencer *sequencer, int64_t now_us, uint64_t next_sequence, struct fbat_id *out_id,
+                      struct fbat_error *error) {
     uint64_t bits = 0;
     FBAT_TRY(next_random(sequencer, &bits, error));
-    sequencer->last_id = id_make(&sequencer->last_id, now_us, bits);
+    sequencer->last_id = next_sequence == 0
+                             ? id_make(&sequencer->last_id, now_us, bits)
+                             : id_make_for(&sequencer->last_id, now_us, next_sequence, sequencer->id_tag_key, bits);
     *out_id = sequencer->last_id;
     return FBAT_OK;
 }
 
 int sequencer_generate_id(struct sequencer *sequencer, struct fbat_id *out_id, struct fbat_error *error) {
     pthread_mutex_lock(&sequencer->lock);
-    int status = sequencer_make_id(sequencer, sequencer_now(sequencer), out_id, error);
+    int status = sequencer_make_id(sequencer, sequencer_now(sequencer), 0, out_id, error);
     pthread_mutex_unlock(&sequencer->lock);
     return status;
 }

@@ -141,7 +141,8 @@ struct sequencer {
     uint64_t last_sequence;       /* staged */
     _Atomic uint64_t accepted;    /* the same, for who has no lock */
     int64_t last_recorded_us;
-    struct fbat_id last_id;     /* made */
+    struct fbat_id last_id; /* made */
+    uint64_t id_tag_key;
     uint64_t unsynced_events;   /* published ones */
     uint64_t unsynced_since_us; /* monotonic */
     struct draft *drafts;       /* batch.max_size of them */
@@ -239,8 +240,9 @@ void sequencer_die(struct sequencer *sequencer, const struct fbat_error *cause);
 /* FBAT_ERR_WRITER_DEAD with the cause, when the writer is dead. Without the lock too. */
 int sequencer_check_alive(const struct sequencer *sequencer, struct fbat_error *error);
 
-/* An id for now, never before the last recorded time. */
-int sequencer_make_id(struct sequencer *sequencer, int64_t now_us, struct fbat_id *out_id, struct fbat_error *error);
+/* An id for now, never before the last recorded time. next_sequence: of the event that it is for; 0: for a caller. */
+int sequencer_make_id(struct sequencer *sequencer, int64_t now_us, uint64_t next_sequence, struct fbat_id *out_id,
+                      struct fbat_error *error);
 
 /* The clock, never before the last recorded time. */
 int64_t sequencer_now(const struct sequencer *sequencer);

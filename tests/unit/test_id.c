@@ -92,6 +92,77 @@ static void a_time_before_the_epoch_counts_as_the_epoch(void **state) {
     assert_text(&id, "00000000-0000-7000-8000-000000000005");
 }
 
+/* ---- made for an event ---- */
+
+enum { KEY = 0x5eed };
+
+static void an_id_made_for_an_event_carries_its_sequence(void **state) {
+    (void)state;
+    struct test_random random = test_random_init(11);
+    for (unsigned bit = 0; bit < ID_SEQUENCE_BITS; bit++) {
+        uint64_t sequence = UINT64_C(1) << bit | (test_random_u64(&random) & ((UINT64_C(1) << bit) - 1));
+        struct fbat_id id = id_make_for(&none, 1700000000000000 + bit, sequence, KEY, test_random_u64(&random));
+        assert_int_equal(id_carried_sequence(&id, KEY), sequence);
+        assert_int_equal(id.bytes[6] >> 4, 7);
+        assert_int_equal(id.bytes[8] >> 6, 2);
+    }
+}
+
+static void one_changed_bit_and_the_id_carries_nothing_or_is_one_in_thousands(void **state) {
+    (void)state;
+    struct test_random random = test_random_init(12);
+    unsigned passed = 0, rounds = 0;
+    for (uint64_t sequence = 1; sequence <= 100; sequence++) {
+        struct fbat_id id = id_make_for(&none, 1700000000000000, sequence, KEY, test_random_u64(&random));
+        for (unsigned bit = 0; bit < 128; bit++, rounds++) {
+            struct fbat_id changed = id;
+            changed.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+            passed += id_carried_sequence(&changed, KEY) != 0;
+        }
+    }
+    assert_true(passed < rounds / 1000);
+}
+
+static void ids_of_another_store_or_other_making_carry_nothing(void **state) {
+    (void)state;
+    struct test_random random = test_random_init(13);
+    unsigned passed = 0;
+    for (uint64_t sequence = 1; sequence <= 20000; sequence++) {
+        struct fbat_id foreign = id_make_for(&none, 1700000000000000, sequence, KEY + 1, test_random_u64(&random));
+        struct fbat_id random_id = id_make(&none, 1700000000000000, test_random_u64(&random));
+        passed += id_carried_sequence(&foreign, KEY) != 0;
+        passed += id_carried_sequence(&random_id, KEY) != 0;
+    }
+    assert_in_range(passed, 1, 40); /* one in 4,096 */
+    struct fbat_id derived;
+    assert_int_equal(fbat_id_derive(fbat_text("a name"), &derived), FBAT_OK);
+    assert_int_equal(id_carried_sequence(&derived, KEY), 0);
+}
+
+static void ids_made_for_events_grow_whatever_clock_and_chance_do(void **state) {
+    (void)state;
+    struct test_random random = test_random_init(14);
+    struct fbat_id last = none;
+    int64_t time = 1700000000000000;
+    for (uint64_t sequence = 1; sequence <= 20000; sequence++) {
+        time += (int64_t)(test_random_u64(&random) % 7) - 3;
+        bool of_an_event = test_random_u64(&random) % 4 != 0; /* else for a caller */
+        struct fbat_id next = of_an_event ? id_make_for(&last, time, sequence, KEY, test_random_u64(&random))
+                                          : id_make(&last, time, test_random_u64(&random));
+        assert_true(compare(&last, &next) < 0);
+        if (of_an_event)
+            assert_int_equal(id_carried_sequence(&next, KEY), sequence);
+        last = next;
+    }
+}
+
+static void a_sequence_that_does_not_fit_is_not_carried(void **state) {
+    (void)state;
+    struct fbat_id id = id_make_for(&none, 1700000000000000, UINT64_C(1) << ID_SEQUENCE_BITS, KEY, 0x1234567);
+    struct fbat_id plain = id_make(&none, 1700000000000000, 0x1234567);
+    assert_memory_equal(&id, &plain, sizeof id);
+}
+
 /* ---- text ---- */
 
 static void text_and_id_are_each_others_inverse(void **state) {
@@ -201,6 +272,11 @@ int main(void) {
         cmocka_unit_test(ids_grow_while_the_clock_goes_back),
         cmocka_unit_test(counting_up_carries_from_chance_into_time),
         cmocka_unit_test(a_time_before_the_epoch_counts_as_the_epoch),
+        cmocka_unit_test(an_id_made_for_an_event_carries_its_sequence),
+        cmocka_unit_test(one_changed_bit_and_the_id_carries_nothing_or_is_one_in_thousands),
+        cmocka_unit_test(ids_of_another_store_or_other_making_carry_nothing),
+        cmocka_unit_test(ids_made_for_events_grow_whatever_clock_and_chance_do),
+        cmocka_unit_test(a_sequence_that_does_not_fit_is_not_carried),
         cmocka_unit_test(text_and_id_are_each_others_inverse),
         cmocka_unit_test(either_case_is_read),
         cmocka_unit_test(any_other_text_is_refused_and_leaves_the_id_alone),

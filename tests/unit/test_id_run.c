@@ -118,10 +118,6 @@ static void too_many_segment_bits(struct id_run_header *header) {
     header->segment_bits = ID_RUN_SEGMENT_BITS_MAX + 1;
     header->key_bits = header->bucket_bits;
 }
-static void no_entry(struct id_run_header *header) {
-    header->entry_count = 0;
-    id_run_lay_out(header);
-}
 static void too_many_entries(struct id_run_header *header) {
     header->entry_count = UINT64_C(1) << 32;
     id_run_lay_out(header);
@@ -145,7 +141,6 @@ static void numbers_out_of_range_are_not_valid(void **state) {
         a_range_backwards,
         too_many_segments,
         too_few_segment_bits,
-        no_entry,
         too_many_entries,
         too_many_bucket_bits,
         fewer_key_bits_than_bucket_bits,

@@ -58,7 +58,7 @@ static void each_row_says_what_its_record_says(void **state) {
         assert_int_equal(row->revision, revisions[position]);
         assert_int_equal(row->kind, events[position].kind ? events[position].kind : 0x1001);
         assert_true(row->id_hash == hash64(id.bytes, 16, 0));
-        assert_true(row->zero0 == 0 && row->zero1 == 0);
+        assert_true(row->flags == 0 && row->zero1 == 0);
     }
 }
 
