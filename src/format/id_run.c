@@ -124,9 +124,8 @@ static bool range_is_sound(const struct id_run_header *header) {
     uint64_t more = header->range.last - header->range.first;
     return header->range.first >= 1 && header->range.first <= header->range.last && more < ID_RUN_SEGMENTS_MAX &&
            header->segment_bits <= ID_RUN_SEGMENT_BITS_MAX && header->segment_bits >= bits_for(more + 1) &&
-           header->entry_count <= ID_RUN_ENTRIES_MAX &&
-           header->bucket_bits <= ID_RUN_BUCKET_BITS_MAX && header->key_bits >= header->bucket_bits &&
-           header->key_bits <= key_bits_most(header);
+           header->entry_count <= ID_RUN_ENTRIES_MAX && header->bucket_bits <= ID_RUN_BUCKET_BITS_MAX &&
+           header->key_bits >= header->bucket_bits && header->key_bits <= key_bits_most(header);
 }
 
 static bool layout_is_sound(const struct id_run_header *header) {

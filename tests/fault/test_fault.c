@@ -29,7 +29,7 @@
 
 enum {
     STRIDE = 8, /* in a short run each scenario's faults are tried in steps of this many; in a long run all of them */
-    STEPS = 8,   /* in each of the scenario's three parts */
+    STEPS = 8,  /* in each of the scenario's three parts */
     TRIALS_MAX = 100000, /* a scenario that never completes is a bug of the test */
     GONE_STEP = 7,       /* with the disk gone, every so many calls are tried as the first to fail */
     ROTATION_SEEDS = 500,
