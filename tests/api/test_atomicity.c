@@ -11,6 +11,8 @@
  */
 #include "fixture.h"
 
+#include <unistd.h>
+
 enum { UNITS_MAX = 64, BATCH_MAX = 9 };
 
 /* What was written: the last sequence of each unit. */
@@ -220,6 +222,138 @@ static void fences_among_many_segments_are_whole(void **state) {
         check_log_of(*state, sizes[at], "1 f111 2 f31 f13 c11 f1111 3 f1 f22 c1 f32");
 }
 
+/* ---- a tail that was moved ---- */
+
+/* What is in a segment's file, by fbat_dump. */
+struct contents {
+    unsigned events, staged, commits; /* frames that are part of the log, of these types */
+    uint64_t last_offset;             /* of the last frame */
+};
+
+static int note_entry(void *user, const struct fbat_dump_entry *entry) {
+    struct contents *contents = user;
+    if (entry->what != FBAT_DUMP_FRAME)
+        return 0;
+    contents->last_offset = entry->offset;
+    contents->events += entry->frame_type == FBAT_FRAME_EVENTS;
+    contents->staged += entry->frame_type == FBAT_FRAME_STAGED;
+    contents->commits += entry->frame_type == FBAT_FRAME_COMMIT;
+    return 0;
+}
+
+static struct contents contents_of(const char *dir, uint64_t segment_id) {
+    struct contents contents = {0};
+    assert_ok(fbat_dump(dir, segment_id, note_entry, &contents, &fault));
+    return contents;
+}
+
+static void open_without_background_syncs(struct fixture *fixture) {
+    fixture->config.sync.max_delay_ms = 0;
+    assert_ok(fbat_config_set(&fixture->config, "writer.restart_policy", "bounded:9/60000", &fault));
+    open_store_watched(fixture);
+}
+
+/* A sync fails, and all that was not durable goes to the next segment. */
+static void move_tail_of(struct fixture *fixture, const struct units *units) {
+    atomic_store(&watched_disk.syncs_to_fail, 1);
+    assert_ok(fbat_sync(fixture->store, &fault));
+    assert_int_equal(atomic_load(&watched_disk.syncs_to_fail), 0);
+    assert_int_equal(frontier_now(fixture->store).durable, last_of(units));
+}
+
+/* The tail begins behind the word at `behind`; its start is in no fence, because each is durable as a whole. */
+static void check_moved_tail(struct fixture *fixture, const char *words, const char *behind) {
+    struct units units = {0};
+    struct fbat_store *reader;
+    open_without_background_syncs(fixture);
+    assert_ok(fbat_open_read_only(&fixture->config, &reader, &fault));
+    for (const char *word = words; *word; word = next_word(word)) {
+        write_unit(fixture->store, word, &units);
+        if (word == behind)
+            assert_ok(fbat_sync(fixture->store, &fault));
+    }
+    check_snapshots(reader, &units); /* has read of the old segment what the new one takes over */
+    move_tail_of(fixture, &units);
+    check_snapshots(fixture->store, &units);
+    check_snapshots(reader, &units);
+    write_units(fixture->store, "2 f11", &units);
+    check_snapshots(reader, &units);
+    assert_ok(fbat_close(reader, &fault));
+    check_everywhere(fixture, &units);
+}
+
+static void moved_fences_stay_whole(void **state) {
+    static const char words[] = "1 f111 2 f12 f31 c11 f11 3 f2";
+    for (const char *behind = words; *next_word(behind); behind = next_word(behind))
+        check_moved_tail(*state, words, behind);
+    check_moved_tail(*state, words, NULL);
+}
+
+/* Not as plain frames: whoever reads the file knows what belongs together. */
+static void moved_fence_keeps_its_frames(void **state) {
+    struct fixture *fixture = *state;
+    struct units units = {0};
+    open_without_background_syncs(fixture);
+    write_units(fixture->store, "f11", &units);
+    assert_ok(fbat_sync(fixture->store, &fault));
+    write_units(fixture->store, "1 f121 2 c1 f1", &units);
+    move_tail_of(fixture, &units);
+    struct contents contents = contents_of(fixture->dir, 2);
+    assert_int_equal(contents.events, 2);
+    assert_int_equal(contents.staged, 4);
+    assert_int_equal(contents.commits, 2);
+    close_store(fixture);
+    assert_int_equal(assert_whole(fixture->dir).events, last_of(&units));
+}
+
+/* The fence that was open when the sync failed is none, and leaves nothing to the next one. */
+static void open_fence_is_not_moved(void **state) {
+    struct fixture *fixture = *state;
+    struct units units = {0};
+    uint64_t count;
+    open_without_background_syncs(fixture);
+    write_units(fixture->store, "1 f11", &units);
+    struct fbat_fence *fence = stage_fence(fixture->store, "12", last_of(&units) + 1, &count);
+    move_tail_of(fixture, &units);
+    fbat_fence_cancel(fence);
+    assert_int_equal(contents_of(fixture->dir, 2).staged, 2);
+    write_units(fixture->store, "f12 2", &units);
+    check_everywhere(fixture, &units);
+}
+
+static void moved_tail_can_be_moved_again(void **state) {
+    struct fixture *fixture = *state;
+    struct units units = {0};
+    open_without_background_syncs(fixture);
+    write_units(fixture->store, "1 f11 f21", &units);
+    move_tail_of(fixture, &units);
+    write_units(fixture->store, "f111 f2 1", &units);
+    move_tail_of(fixture, &units);
+    assert_int_equal(contents_of(fixture->dir, 3).commits, 2);
+    write_units(fixture->store, "f12", &units);
+    check_everywhere(fixture, &units);
+}
+
+/* Where the disk has lost the end of a moved fence, and LOCK with what was durable, nothing is left of it. */
+static void moved_fence_without_its_end_is_none(void **state) {
+    struct fixture *fixture = *state;
+    struct units units = {0};
+    char copy[TEST_PATH_SIZE], path[TEST_PATH_SIZE];
+    open_without_background_syncs(fixture);
+    write_units(fixture->store, "2 f121", &units);
+    move_tail_of(fixture, &units);
+    join_path(fixture->root, "copy", copy);
+    copy_store(fixture->dir, copy);
+    close_store(fixture);
+    join_path(copy, "LOCK", path);
+    assert_int_equal(unlink(path), 0);
+    segment_path_of(copy, 2, path);
+    assert_int_equal(truncate(path, (off_t)contents_of(copy, 2).last_offset + 40), 0);
+    fixture->config.data_dir = copy;
+    open_store(fixture);
+    assert_int_equal(count_events(fixture->store), 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         behaviour_in_memory(batch_is_seen_whole_or_not_at_all),
@@ -229,6 +363,11 @@ int main(void) {
         behaviour_in_memory(fences_side_by_side_are_apart),
         behaviour_in_memory(cancelled_fences_between_change_nothing),
         behaviour_in_memory(fences_among_many_segments_are_whole),
+        behaviour_in_memory(moved_fences_stay_whole),
+        behaviour_in_memory(moved_fence_keeps_its_frames),
+        behaviour_in_memory(open_fence_is_not_moved),
+        behaviour_in_memory(moved_tail_can_be_moved_again),
+        behaviour_in_memory(moved_fence_without_its_end_is_none),
     };
     return cmocka_run_group_tests_name("api: atomicity", tests, NULL, NULL);
 }
