@@ -25,13 +25,12 @@
 #include "base/bytes.h"
 #include "format/frame.h"
 
-/* Where the frame of a row ends when it is a staged one; else 0, also where no header can be. */
+/* Where the frame of a row ends when it is a staged one; else 0, also where a header would go beyond the frames. */
 static uint64_t staged_frame_end(const struct segment_index *index, const struct footer_row *row) {
     const struct segment *segment = index->segment;
     uint64_t offset = (uint64_t)row->frame_words * 8;
     uint64_t end = index->sealed ? index->summary.frames_end : segment->map_bytes;
-    if (offset < SEGMENT_HEADER_BYTES || offset + FRAME_HEADER_BYTES > end ||
-        load_u16(segment->map + offset + FRAME_TYPE_AT) != FRAME_STAGED)
+    if (offset + FRAME_HEADER_BYTES > end || load_u16(segment->map + offset + FRAME_TYPE_AT) != FRAME_STAGED)
         return 0;
     return offset + load_u32(segment->map + offset + FRAME_BYTES_AT);
 }

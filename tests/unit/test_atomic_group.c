@@ -129,8 +129,8 @@ static void sequence_that_is_not_there_stays(void **state) {
     segment_list_release(list);
 }
 
-/* A row of a mapping that went bad may name any place; only a whole header within the frames is looked at. */
-static void places_outside_of_the_frames_are_not_read(void **state) {
+/* A row of a mapping that went bad may name any place; nothing behind the frames is looked at. */
+static void places_behind_the_frames_are_not_read(void **state) {
     static const uint32_t places[] = {0, 1, (SEGMENT_HEADER_BYTES - 8) / 8, UINT32_MAX};
     struct log *log = *state;
     uint64_t offset = add_fence(log, (uint32_t[]){1, 1}, 2);
@@ -165,7 +165,7 @@ int main(void) {
         LOG_TEST(group_ends_with_its_segment),
         LOG_TEST(unpublished_rows_are_in_no_group),
         LOG_TEST(sequence_that_is_not_there_stays),
-        LOG_TEST(places_outside_of_the_frames_are_not_read),
+        LOG_TEST(places_behind_the_frames_are_not_read),
     };
     return cmocka_run_group_tests_name("index: atomic groups", tests, NULL, NULL);
 }
