@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/memory.h"
+#include "index/atomic_group.h"
 
 /* ---- the region ---- */
 
@@ -59,19 +60,9 @@ static int apply_options(struct query *query, const struct fbat_query_options *o
     return FBAT_OK;
 }
 
-/* A snapshot in the middle of a frame goes back before it: a batch is seen whole or not at all. */
+/* A snapshot in the middle of a batch or fence goes back before it: that is seen whole or not at all. */
 static void align_snapshot(struct query *query) {
-    struct segment_index *index;
-    uint32_t position;
-    if (!segment_list_find_sequence(query->list, query->snapshot, query->snapshot, &index, &position))
-        return;
-    uint32_t frame_words = segment_index_row(index, position)->frame_words;
-    if (position + 1 >= segment_index_row_count(index) ||
-        segment_index_row(index, position + 1)->frame_words != frame_words)
-        return;
-    while (position > 0 && segment_index_row(index, position - 1)->frame_words == frame_words)
-        position--;
-    query->snapshot = segment_index_row(index, position)->sequence - 1;
+    query->snapshot = atomic_group_align(query->list, query->snapshot);
 }
 
 static int prepare_query(struct query *query, const struct fbat_region *region,

@@ -287,10 +287,8 @@ static void note_place(struct recovery_run *run, const struct segment_index *ind
     at->last_segment_id = index->segment->header.segment_id;
     at->last_sequence = run->expected - 1;
     at->last_id = index->summary.id_made;
-    if (index->summary.event_count == 0)
-        return;
-    at->last_recorded_us = index->summary.last_recorded_us;
-    memcpy(at->last_hash, index->summary.last_hash, sizeof at->last_hash);
+    if (index->summary.event_count > 0)
+        at->last_recorded_us = index->summary.last_recorded_us;
 }
 
 /* A footer whose sync failed can still be read from the page cache, and be gone after a power cut: it is made again. */

@@ -17,7 +17,9 @@
  *     4  renamed, directory synced           either of the two: both hold everything published
  *     5  published as the active segment     the new segment
  *
- * So a kill at any point loses nothing published, and a power cut nothing durable.
+ * So a kill at any point loses nothing published, and a power cut nothing durable. The new file appears whole and synced: no
+ * crash leaves a part of a fence in it. Still the frames of a fence stay staged, with their commit behind them: readers, and
+ * whoever recovers the file after it was damaged, see it as one there too.
  *
  * Who is told what: appends at level durable that waited for the failed sync fail with it; those at level written behind
  * them are staged again; the open fence is cancelled. A failed *write* fails its own append only, and what is staged in
@@ -27,13 +29,17 @@
  *
  * Thread rule: under the lock.
  *
- * I1: the new segment holds exactly the events (durable, visible], in their order, each frame whole.
+ * I1: the new segment holds exactly the events (durable, visible], in their order, each frame and fence whole.
  * I2: readers find each event in one segment of a list: the old index is replaced by one that ends at durable.
+ * I3: a tail begins where a batch or fence begins: durable is a sequence that an append or a whole fence ended at, because a
+ *     fence that is open is not part of what a sync covers, and its commit is staged under the lock as one append
+ *     (group.c, sequencer_last_outside).
  */
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/error.h"
+#include "index/atomic_group.h"
 #include "write/fault.h"
 #include "write/fence.h"
 #include "write/sequencer.h"
@@ -50,28 +56,51 @@ static bool budget_allows(struct sequencer *sequencer) {
     return sequencer->restarts++ < config->writer.restart_policy.max_restarts;
 }
 
-/* Calls visit for each frame that holds rows [from, to) of the index, once. */
+/* Calls visit for each frame that holds rows [from, to) of the index, once, and for the commits of the fences among them. */
 typedef int (*frame_visit_fn)(void *user, const struct frame *frame, const uint8_t *bytes, uint64_t offset,
                               struct fbat_error *error);
-static int visit_frames(const struct segment_index *index, uint32_t from, uint32_t to, frame_visit_fn visit, void *user,
+struct frame_visit {
+    frame_visit_fn visit;
+    void *user;
+};
+
+static int visit_frame_at(const struct segment *segment, uint64_t offset, const struct frame_visit *visit,
+                          struct frame *out_frame, struct fbat_error *error) {
+    struct frame frame;
+    if (frame_decode(segment->map + offset, segment->end - offset, segment->salt, &frame) != FRAME_VALID)
+        return error_set_damage(error, segment->header.segment_id, offset,
+                                "a frame that was written can no longer be read back");
+    FBAT_TRY(visit->visit(visit->user, &frame, segment->map + offset, offset, error));
+    *out_frame = frame;
+    return FBAT_OK;
+}
+
+static int visit_frames(const struct segment_index *index, uint32_t from, uint32_t to, const struct frame_visit *visit,
                         struct fbat_error *error) {
-    const struct segment *segment = index->segment;
     uint32_t row = from;
     while (row < to) {
         uint64_t offset = (uint64_t)segment_index_row(index, row)->frame_words * 8;
-        struct frame frame;
-        if (frame_decode(segment->map + offset, segment->end - offset, segment->salt, &frame) != FRAME_VALID)
-            return error_set_damage(error, segment->header.segment_id, offset,
-                                    "a frame that was written can no longer be read back");
-        FBAT_TRY(visit(user, &frame, segment->map + offset, offset, error));
+        struct frame frame = {0}, commit;
+        FBAT_TRY(visit_frame_at(index->segment, offset, visit, &frame, error));
         row += frame.event_count;
+        if (frame.type == FRAME_STAGED && !atomic_group_goes_on(index, row - 1))
+            FBAT_TRY(visit_frame_at(index->segment, offset + frame.frame_bytes, visit, &commit, error));
     }
+    return FBAT_OK;
+}
+
+/* A frame that stands in the index's segment, which ends with it. */
+static int index_frame_read(struct segment_index *index, const struct frame *frame, const uint8_t *bytes,
+                            uint64_t offset, struct fbat_error *error) {
+    if (frame->type != FRAME_COMMIT)
+        FBAT_TRY(segment_index_add_frame(index, frame, bytes, offset, error));
+    index->summary.frames_end = offset + frame->frame_bytes;
     return FBAT_OK;
 }
 
 /* ---- the new segment ---- */
 
-/* A fence's frames become plain ones: the file appears as a whole or not at all, so nothing has to hide them. */
+/* As it is, but for the checksum. The frames of a fence stand as close together as before, so its commit is right. */
 static int copy_frame(void *user, const struct frame *frame, const uint8_t *bytes, uint64_t offset,
                       struct fbat_error *error) {
     struct segment_index *next = user;
@@ -80,13 +109,11 @@ static int copy_frame(void *user, const struct frame *frame, const uint8_t *byte
     (void)offset;
     FBAT_TRY(segment_begin_frame(segment, frame->frame_bytes, true, &place, error));
     memcpy(place, bytes, frame->frame_bytes);
-    struct frame plain = *frame;
-    plain.type = FRAME_EVENTS;
-    frame_seal(place, &plain, segment->salt);
+    frame_seal(place, frame, segment->salt);
     FBAT_TRY(segment_end_frame(segment, frame->frame_bytes, error));
     uint64_t at = segment->end;
     segment_advance(segment, frame->frame_bytes);
-    return segment_index_add_frame(next, &plain, place, at, error);
+    return index_frame_read(next, frame, place, at, error);
 }
 
 static uint64_t tail_bytes(const struct segment_index *old, uint32_t from) {
@@ -105,7 +132,8 @@ static int build_next(struct sequencer *sequencer, const struct segment_index *o
     FBAT_TRY(segment_create_aside(sequencer->os, sequencer->dir, &header, &segment, error));
     FBAT_TRY(segment_index_create(segment, &next, error));
     next->summary.id_made = sequencer->last_id;
-    int status = visit_frames(old, from, segment_index_row_count(old), copy_frame, next, error);
+    const struct frame_visit visit = {.visit = copy_frame, .user = next};
+    int status = visit_frames(old, from, segment_index_row_count(old), &visit, error);
     if (status == FBAT_OK)
         status = fault_point(sequencer->config, "restart.copied", header.segment_id, error);
     if (status == FBAT_OK)
@@ -125,8 +153,8 @@ static int build_next(struct sequencer *sequencer, const struct segment_index *o
 static int add_frame(void *user, const struct frame *frame, const uint8_t *bytes, uint64_t offset,
                      struct fbat_error *error) {
     struct segment_index *limited = user;
-    FBAT_TRY(segment_index_add_frame(limited, frame, bytes, offset, error));
-    limited->segment->end = offset + frame->frame_bytes;
+    FBAT_TRY(index_frame_read(limited, frame, bytes, offset, error));
+    limited->segment->end = limited->summary.frames_end;
     return FBAT_OK;
 }
 
@@ -140,7 +168,8 @@ static int build_limited(struct sequencer *sequencer, const struct segment_index
     segment_forget_file(segment);
     FBAT_TRY(segment_index_create(segment, &limited, error));
     limited->summary.id_made = sequencer->last_id;
-    int status = visit_frames(old, 0, to, add_frame, limited, error);
+    const struct frame_visit visit = {.visit = add_frame, .user = limited};
+    int status = visit_frames(old, 0, to, &visit, error);
     if (status < 0) {
         segment_index_release(limited);
         return status;
@@ -172,6 +201,7 @@ static int move_tail(struct sequencer *sequencer, struct fbat_error *error) {
     uint64_t durable = atomic_load_explicit(&sequencer->durable, memory_order_relaxed);
     FBAT_TRY(fault_point(sequencer->config, "restart.before", old->segment->header.segment_id, error));
     uint32_t from = segment_index_rows_to_sequence(old, segment_index_row_count(old), durable);
+    FBAT_ASSERT(from == 0 || !atomic_group_goes_on(old, from - 1)); /* I3 */
     FBAT_TRY(build_limited(sequencer, old, from, &limited, error));
     int status = build_next(sequencer, old, from, &next, error);
     if (status == FBAT_OK) {

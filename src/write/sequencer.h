@@ -193,7 +193,6 @@ struct sequencer_start {
     uint64_t last_sequence;
     int64_t last_recorded_us;
     struct fbat_id last_id;
-    uint8_t last_hash[SHA256_BYTES];
     uint64_t unfinished_segment_id;
 };
 
