@@ -459,6 +459,24 @@ static void failure_after_a_new_segment_was_made_leaves_nothing(void **state) {
         state, &(struct failure){.point = "rotation.created", .stage = FBAT_STAGE_WRITE, .small_segments = true});
 }
 
+/* A stream that an append was to begin is not there after it failed, and can be begun by the next one. */
+static void failure_in_a_new_stream_leaves_no_stream(void **state) {
+    static const char *const points[] = {"append.encode.before", "append.encode.after", "append.write.before",
+                                         "append.write.after",   "sync.before",         "sync.after"};
+    struct fixture *fixture = opened(state);
+    const struct fbat_new_event event = event_expecting("new", FBAT_EXPECT_NONE, 0);
+    struct fbat_receipt receipt;
+    for (int at = 0; at < 6; at++) {
+        fail_at(points[at], 0, 1);
+        assert_status(FBAT_ERR_IO, fbat_append(fixture->store, &event, &level_durable, NULL, &fault));
+        assert_int_equal(revision_of(fixture->store, "new"), 0);
+    }
+    assert_ok(fbat_append(fixture->store, &event, &level_durable, &receipt, &fault));
+    assert_int_equal(receipt.sequence, 2);
+    assert_int_equal(receipt.revision, 1);
+    assert_store_is_whole(fixture, 2);
+}
+
 /* The empty segment that is left is no reason to doubt the store, and its place is taken. */
 static void failure_in_the_first_rotation_leaves_an_empty_store(void **state) {
     static const char *const points[] = {"rotation.before", "rotation.created"};
@@ -813,6 +831,7 @@ int main(void) {
         behaviour(failure_after_the_sync_leaves_nothing),
         behaviour(failure_before_a_rotation_leaves_nothing),
         behaviour(failure_after_a_new_segment_was_made_leaves_nothing),
+        behaviour(failure_in_a_new_stream_leaves_no_stream),
         behaviour(failure_in_the_first_rotation_leaves_an_empty_store),
         behaviour(failure_before_the_commit_leaves_nothing_of_the_fence),
         behaviour(failure_before_the_write_of_the_commit_leaves_nothing_of_the_fence),
