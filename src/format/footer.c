@@ -137,8 +137,7 @@ static bool counts_agree(const struct footer *footer) {
            summary->event_count >= 1 && summary->event_count <= LIMIT_SEGMENT_EVENTS && summary->stream_count >= 1 &&
            summary->stream_count <= summary->event_count && summary->first_sequence >= 1 &&
            summary->first_sequence <= summary->last_sequence && summary->led_event_count <= summary->event_count &&
-           slots_are_sound(footer_find(footer, FOOTER_PART_ID_SLOTS),
-                           summary->event_count - summary->led_event_count) &&
+           slots_are_sound(footer_find(footer, FOOTER_PART_ID_SLOTS), segment_summary_slotted(summary)) &&
            slots_are_sound(footer_find(footer, FOOTER_PART_STREAM_SLOTS), summary->stream_count);
 }
 

@@ -175,6 +175,11 @@ struct segment_summary {
     uint8_t last_hash[32];
 };
 
+/* Events that the id slots lead to. */
+static inline uint64_t segment_summary_slotted(const struct segment_summary *summary) {
+    return summary->event_count - summary->led_event_count;
+}
+
 struct footer_part {
     uint32_t type;
     uint32_t crc;

@@ -495,7 +495,7 @@ static void check_footer(struct check_run *run, const struct segment_index *foot
         report_footer(run, segment_index_row(frames, position)->sequence, "row is not what the frame says");
     if (!streams_equal(frames, footer))
         report_footer(run, 0, "stream table does not say what the frames say");
-    if (has_spurious_slots(&footer->id_slots, footer->rows_added - footer->summary.led_event_count) ||
+    if (has_spurious_slots(&footer->id_slots, segment_summary_slotted(&footer->summary)) ||
         has_spurious_slots(&footer->stream_slots, footer->streams_added))
         report_footer(run, 0, "slots have entries of nothing");
     for (position = 0; position < footer->rows_added; position++)

@@ -15,20 +15,13 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-
-#include "api/handle.h"
-#include "os/os.h"
-#include "store/store.h"
 
 enum { LOOKS_OF_SLEEP = 50 }; /* so often in a row a thread must be seen asleep */
 
 struct fbat_error fault;
 static atomic_int actors_at_work;
-struct watched_disk watched_disk;
-struct gate clock_gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-struct gate sync_gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+struct gate clock_gate = GATE_INIT;
 
 const struct fbat_append_options level_written = {.struct_size = sizeof level_written, .level = FBAT_LEVEL_WRITTEN};
 const struct fbat_append_options level_durable = {.struct_size = sizeof level_durable, .level = FBAT_LEVEL_DURABLE};
@@ -48,7 +41,7 @@ static int set_up(void **state, bool in_memory) {
     }
     join_path(fixture->root, "store", fixture->dir);
     fbat_config_init(&fixture->config, fixture->dir);
-    memset(&watched_disk, 0, sizeof watched_disk);
+    watched_disk_reset();
     *state = fixture;
     return 0;
 }
@@ -406,51 +399,9 @@ void actor_await_sleep(struct actor *actor) {
     }
 }
 
-void gate_shut(struct gate *gate) {
-    pthread_mutex_lock(&gate->lock);
-    gate->shut = true;
-    gate->allowed = 0;
-    pthread_mutex_unlock(&gate->lock);
-}
-
-void gate_open(struct gate *gate) {
-    pthread_mutex_lock(&gate->lock);
-    gate->shut = false;
-    pthread_cond_broadcast(&gate->changed);
-    pthread_mutex_unlock(&gate->lock);
-}
-
-void gate_allow(struct gate *gate, uint32_t count) {
-    pthread_mutex_lock(&gate->lock);
-    gate->allowed += count;
-    pthread_cond_broadcast(&gate->changed);
-    pthread_mutex_unlock(&gate->lock);
-}
-
 void gate_await(struct gate *gate, uint32_t count) {
-    struct timespec deadline;
-    clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += PATIENCE_MS / 1000;
-    int os_errno = 0;
-    pthread_mutex_lock(&gate->lock);
-    while (gate->waiting < count && os_errno == 0)
-        os_errno = pthread_cond_timedwait(&gate->changed, &gate->lock, &deadline);
-    bool came = gate->waiting >= count;
-    pthread_mutex_unlock(&gate->lock);
-    if (!came)
+    if (!gate_wait_for(gate, count, PATIENCE_MS))
         fail_msg("nobody has come to the gate");
-}
-
-static void gate_pass(struct gate *gate) {
-    pthread_mutex_lock(&gate->lock);
-    gate->waiting++;
-    pthread_cond_broadcast(&gate->changed);
-    while (gate->shut && gate->allowed == 0)
-        pthread_cond_wait(&gate->changed, &gate->lock);
-    if (gate->shut)
-        gate->allowed--;
-    gate->waiting--;
-    pthread_mutex_unlock(&gate->lock);
 }
 
 static int64_t stop_at_gate(void *user) {
@@ -472,42 +423,9 @@ struct fbat_ticket *hold_writer(struct fixture *fixture) {
     return ticket;
 }
 
-/* ---- the watched disk ---- */
-
-static bool take_one(atomic_uint *count) {
-    unsigned left = atomic_load(count);
-    while (left > 0)
-        if (atomic_compare_exchange_weak(count, &left, left - 1))
-            return true;
-    return false;
-}
-
-static int watched_sync(struct os *os, struct os_file *file, enum os_sync_mode mode) {
-    (void)os;
-    gate_pass(&sync_gate);
-    bool fails =
-        take_one(&watched_disk.syncs_to_fail); /* decided before it is counted: who sees the count may change that */
-    atomic_fetch_add(&watched_disk.syncs, 1);
-    return fails ? EIO : os_posix()->methods->file_sync(os_posix(), file, mode);
-}
-
-static int watched_write(struct os *os, struct os_file *file, const void *bytes, size_t size, uint64_t offset) {
-    (void)os;
-    if (!take_one(&watched_disk.writes_to_fail))
-        return os_posix()->methods->file_write_at(os_posix(), file, bytes, size, offset);
-    (void)os_posix()->methods->file_write_at(os_posix(), file, bytes, size / 2, offset);
-    return EIO;
-}
-
 void open_store_watched(struct fixture *fixture) {
-    static struct os_methods methods;
-    static struct os watched = {.methods = &methods};
-    methods = *os_posix()->methods; /* whose functions do not look at the os they are given */
-    methods.file_sync = watched_sync;
-    methods.file_write_at = watched_write;
     assert_null(fixture->store);
-    assert_ok(store_open(&watched, &fixture->config, &fixture->store, &fault));
-    handle_adopt(fixture->store);
+    assert_ok(watched_disk_open(&fixture->config, &fixture->store, &fault));
 }
 
 /* ---- other processes ---- */

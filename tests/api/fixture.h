@@ -24,7 +24,9 @@
 
 #include <fbat/fbat.h>
 
+#include "support/gate.h"
 #include "support/test.h"
+#include "support/watched_disk.h"
 
 #define KIND_A FBAT_KIND(1, 1)
 #define KIND_B FBAT_KIND(1, 2)
@@ -154,22 +156,9 @@ void actor_await_sleep(struct actor *actor);
 bool actor_is_done(struct actor *actor);
 void actor_join(struct actor *actor);
 
-/* A place where threads stop while it is shut. Teardown opens both. */
-struct gate {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool shut;
-    uint32_t allowed; /* so many may pass though it is shut */
-    uint32_t waiting;
-};
-
-extern struct gate
-    clock_gate; /* every append asks config.clock for the time, under the writer's lock: see hold_writer */
-extern struct gate sync_gate; /* every sync of a file on the watched disk: see open_store_watched */
-
-void gate_shut(struct gate *gate);
-void gate_open(struct gate *gate);
-void gate_allow(struct gate *gate, uint32_t count);
+/* Every append asks config.clock for the time, under the writer's lock: see hold_writer. Teardown opens it, and the sync_gate
+ * of the watched disk. */
+extern struct gate clock_gate;
 
 /* Waits until so many threads stand before it; the test fails when they do not come. */
 void gate_await(struct gate *gate, uint32_t count);
@@ -181,17 +170,7 @@ void use_clock_gate(struct fixture *fixture);
  * the gate with it. gate_open lets it go on. */
 struct fbat_ticket *hold_writer(struct fixture *fixture);
 
-/* ---- the watched disk: the system's, with syncs that can be counted, held up and made to fail ---- */
-
-struct watched_disk {
-    atomic_uint syncs;          /* of files, since the start of the test */
-    atomic_uint syncs_to_fail;  /* the next so many syncs of files answer EIO, without doing anything */
-    atomic_uint writes_to_fail; /* the next so many writes answer EIO, after half of the bytes */
-};
-
-extern struct watched_disk watched_disk;
-
-/* As open_store, on it. */
+/* As open_store, on the watched disk. */
 void open_store_watched(struct fixture *fixture);
 
 /* ---- other processes ---- */

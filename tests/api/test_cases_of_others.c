@@ -3,7 +3,7 @@
  * Fourteen things that go wrong in event stores of this kind, one test each. Most have tests of their own elsewhere, in
  * more detail; here stands the whole list.
  *
- * Power cuts happen on the simulated disk (support/os_sim.h); the rest goes through the public header, on the real one.
+ * Power cuts happen on a simulated disk (support/machine.h); the rest goes through the public header, on the real one.
  */
 #include "fixture.h"
 
@@ -13,9 +13,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "api/handle.h"
-#include "store/store.h"
-#include "support/os_sim.h"
+#include "support/machine.h"
 
 /* A child of a process with threads starts one here: unusual for the thread sanitizer, but allowed. */
 const char *__tsan_default_options(void);
@@ -31,41 +29,14 @@ static struct fbat_fence *begin(struct fbat_store *store) {
 
 /* ---- a machine that loses its power ---- */
 
-struct machine {
-    struct os_sim *sim;
-    struct os *os;
-    struct fbat_config config;
-    struct fbat_store *store;
-    int64_t pid;
-};
-
-static void machine_open(struct machine *machine) {
-    machine->os = os_sim_process(machine->sim, ++machine->pid);
-    assert_ok(store_open(machine->os, &machine->config, &machine->store, &fault));
-    handle_adopt(machine->store);
-}
-
 static void machine_start(struct machine *machine, uint64_t seed) {
-    const struct os_sim_options options = {.seed = seed};
-    *machine = (struct machine){.sim = os_sim_create(&options)};
-    fbat_config_init(&machine->config, "/store");
-    machine->config.sync.max_delay_ms = 0;
-    machine_open(machine);
+    machine_init(machine, seed);
+    assert_ok(machine_open(machine, &fault));
 }
 
-/* What the dead process held is freed; nothing of it reaches the disk. */
 static void machine_reboot(struct machine *machine, bool power_cut, uint64_t seed) {
-    if (power_cut)
-        os_sim_crash(machine->sim, seed);
-    else
-        os_sim_kill(machine->sim, machine->os);
-    store_abandon(machine->store);
-    machine_open(machine);
-}
-
-static void machine_close(struct machine *machine) {
-    assert_ok(store_close(machine->store, &fault));
-    machine->store = NULL;
+    machine_die(machine, power_cut, seed);
+    assert_ok(machine_open(machine, &fault));
 }
 
 static int print_damage(void *user, const struct fbat_finding *finding) {
@@ -79,10 +50,10 @@ static int print_damage(void *user, const struct fbat_finding *finding) {
 static void machine_end(struct machine *machine) {
     const struct fbat_check_options options = {.struct_size = sizeof options, .finding = print_damage};
     struct fbat_check_report report;
-    machine_close(machine);
-    assert_ok(store_check(machine->os, "/store", &options, &report, &fault));
+    assert_ok(machine_close(machine, &fault));
+    assert_ok(machine_check(machine, &options, &report, &fault));
     assert_int_equal(report.findings, 0);
-    os_sim_destroy(machine->sim);
+    machine_deinit(machine);
 }
 
 static int append_at(struct fbat_store *store, const char *key, const struct fbat_append_options *options,
@@ -114,19 +85,19 @@ static void acknowledge_and_lose_power(uint64_t seed) {
     machine_reboot(&machine, true, seed);
     assert_true(has_key(machine.store, "acknowledged"));
     /* A failed sync is an answer, not a line in a log: the append fails, and its event is not there. */
-    os_sim_fail_nth(machine.sim, OS_SIM_SYNCS, 1, EIO);
+    machine_fail_next_sync(&machine);
     assert_status(FBAT_ERR_IO, append_at(machine.store, "failed", &level_durable, NULL));
     assert_int_equal(fault.os_errno, EIO);
-    assert_true(os_sim_fault_fired(machine.sim));
+    assert_true(machine_has_failed(&machine));
     assert_false(has_key(machine.store, "failed"));
     assert_int_equal(frontier_now(machine.store).durable, 1);
     /* The second one is more than the default policy forgives; from then on nothing is acknowledged at all. */
-    os_sim_fail_from(machine.sim, OS_SIM_SYNCS, 1, EIO);
+    machine_fail_syncs(&machine);
     assert_status(FBAT_ERR_IO, append_at(machine.store, "failed again", &level_durable, NULL));
     assert_status(FBAT_ERR_WRITER_DEAD, append_at(machine.store, "refused", &level_written, NULL));
     assert_status(FBAT_ERR_WRITER_DEAD, fbat_sync(machine.store, &fault));
     assert_true(has_key(machine.store, "acknowledged"));
-    os_sim_fail_nth(machine.sim, 0, 0, 0);
+    machine_fail_nothing(&machine);
     machine_reboot(&machine, true, seed + 1);
     assert_true(has_key(machine.store, "acknowledged"));
     assert_false(has_key(machine.store, "refused"));
@@ -169,10 +140,10 @@ static bool interrupt_batch(uint64_t nth, bool power_cut, uint64_t seed) {
     machine_start(&machine, seed);
     make_torn_batch(batch, keys);
     assert_ok(append_at(machine.store, "before", &level_durable, NULL));
-    os_sim_stop_nth(machine.sim, OS_SIM_ANY, nth, seed % 2);
+    machine_stop_nth(&machine, nth, seed % 2);
     (void)fbat_append_batch(machine.store, batch, TORN_ITEMS, seed % 3 ? &level_durable : &level_written, NULL, NULL);
-    bool stopped = !os_sim_is_alive(machine.os);
-    os_sim_stop_nth(machine.sim, 0, 0, false);
+    bool stopped = machine_is_stopped(&machine);
+    machine_stop_nth(&machine, 0, false);
     machine_reboot(&machine, power_cut, seed);
     uint64_t events = 1 + assert_batch_is_whole(machine.store, keys);
     static const char *const later[] = {"later", "later still", "last"};
@@ -183,8 +154,8 @@ static bool interrupt_batch(uint64_t nth, bool power_cut, uint64_t seed) {
         if (pass == 1)
             machine_reboot(&machine, power_cut, seed + 1);
         else {
-            machine_close(&machine);
-            machine_open(&machine);
+            assert_ok(machine_close(&machine, &fault));
+            assert_ok(machine_open(&machine, &fault));
         }
         assert_int_equal(count_events(machine.store), events);
         for (int known = 0; known <= pass; known++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program that uses a store on os_sim, at random; workload.h describes it.
+ * A program that uses a store on os_sim, at random; workload.h describes it. What it does with fences is in workload_fence.c.
  *
  * Happy path: workload_open, many workload_step, workload_close. At any moment the process may be stopped by the
  * simulation: what it is told afterwards does not count, because nobody was alive to hear it.
@@ -9,9 +9,8 @@
  *
  * Thread rule: one thread.
  *
- * Invariants
+ * Invariant
  *   I1  Between two steps no ticket is unanswered: `units` then holds the appends of the open fence, or nothing.
- *   I2  What stands in an open fence is ITEM_REFUSED until its commit is called.
  */
 #include "workload.h"
 
@@ -23,26 +22,9 @@
 #include "alloc_fail.h"
 #include "api/handle.h"
 #include "store/store.h"
+#include "workload_internal.h"
 
-enum {
-    SEGMENT_BYTES_MIN = 2048,
-    SEGMENT_BYTES_MAX = 8192,
-    FIRST_PID = 100,
-    CLOCK_JUMP_US = 10000000,
-    CONDITIONS_MAX = 2,
-    FENCE_APPENDS_MAX = 6,
-    WAIT_MS = 1000
-};
-
-/* Something to append, as the library wants it: count events built in the workload's attempts. */
-struct call {
-    uint32_t count;
-    struct fbat_new_event events[ORACLE_BATCH_MAX];
-    struct fbat_append_options options;
-    struct fbat_condition conditions[CONDITIONS_MAX];
-    char entities[CONDITIONS_MAX][32];
-    char scopes[CONDITIONS_MAX][32];
-};
+enum { SEGMENT_BYTES_MIN = 2048, SEGMENT_BYTES_MAX = 8192, FIRST_PID = 100, CLOCK_JUMP_US = 10000000 };
 
 static void choose_config(struct workload *workload) {
     struct test_random *random = &workload->random;
@@ -92,27 +74,27 @@ bool workload_is_good(const struct workload *workload) {
     return !workload->oracle.failed;
 }
 
-static bool is_alive(const struct workload *workload) {
+bool workload_is_alive(const struct workload *workload) {
     return os_sim_is_alive(workload->os);
 }
 
-static bool can_work(const struct workload *workload) {
-    return workload->store && workload_is_good(workload) && is_alive(workload);
+bool workload_can_work(const struct workload *workload) {
+    return workload->store && workload_is_good(workload) && workload_is_alive(workload);
 }
 
-static bool can_append(const struct workload *workload) {
-    return can_work(workload) && !workload->fence;
+bool workload_can_append(const struct workload *workload) {
+    return workload_can_work(workload) && !workload->fence;
 }
 
-static bool is_writer_dead(const struct workload *workload) {
+bool workload_is_writer_dead(const struct workload *workload) {
     return workload->store && atomic_load(&workload->store->sequencer.dead);
 }
 
-static enum fbat_level pick_level(struct workload *workload) {
+enum fbat_level workload_pick_level(struct workload *workload) {
     return (enum fbat_level)test_random_below(&workload->random, 3);
 }
 
-static uint32_t pick_count(struct workload *workload) {
+uint32_t workload_pick_count(struct workload *workload) {
     return test_random_one_in(&workload->random, 3)
                ? (uint32_t)test_random_between(&workload->random, 2, ORACLE_BATCH_MAX)
                : 1;
@@ -127,7 +109,7 @@ static void hold_faults(struct workload *workload, bool hold) {
 /* --- Answers ------------------------------------------------------------------------------------------------------ */
 
 /* Something has failed in this process, or may have for want of space. */
-static bool had_fault(const struct workload *workload) {
+bool workload_had_fault(const struct workload *workload) {
     return os_sim_faults(workload->sim) > workload->faults_before || alloc_fail_fired() || workload->space_lacks ||
            workload->only_space_lacks;
 }
@@ -142,7 +124,7 @@ static bool may_be_dead(const struct workload *workload) {
 }
 
 static bool is_explained(const struct workload *workload, int status) {
-    if (!workload->faults_expected || !had_fault(workload))
+    if (!workload->faults_expected || !workload_had_fault(workload))
         return false;
     if (status == FBAT_ERR_NO_SPACE || status == FBAT_ERR_CANCELLED)
         return true;
@@ -156,7 +138,7 @@ static bool is_explained(const struct workload *workload, int status) {
 
 void workload_judge(struct workload *workload, const char *what, int status, const struct fbat_error *error) {
     struct oracle *oracle = &workload->oracle;
-    if (!is_alive(workload))
+    if (!workload_is_alive(workload))
         return;
     if (!is_explained(workload, status))
         oracle_complain(oracle, "%s answered %s: %s", what, fbat_status_name(status), error->message);
@@ -167,25 +149,25 @@ void workload_judge(struct workload *workload, const char *what, int status, con
         oracle_complain(oracle, "%s answered %s without a message", what, fbat_status_name(status));
 }
 
-static void look_at_watermarks(struct workload *workload) {
+void workload_look_at_watermarks(struct workload *workload) {
     struct fbat_frontier frontier;
     fbat_frontier(workload->store, &frontier);
-    if (is_alive(workload))
+    if (workload_is_alive(workload))
         oracle_note_frontier(&workload->oracle, &frontier);
 }
 
 /* See workload.h. `after_death`: the writer was dead before the append. */
-static enum item_state state_after(const struct workload *workload, int status, bool after_death) {
+enum item_state workload_state_after(const struct workload *workload, int status, bool after_death) {
     if (status == FBAT_ERR_IO || status == FBAT_ERR_WRITER_DEAD)
-        return after_death || !is_writer_dead(workload) ? ITEM_REFUSED : ITEM_UNKNOWN;
+        return after_death || !workload_is_writer_dead(workload) ? ITEM_REFUSED : ITEM_UNKNOWN;
     return ITEM_REFUSED;
 }
 
-static bool in_store(const struct oracle *oracle, uint64_t number) {
+bool workload_in_store(const struct oracle *oracle, uint64_t number) {
     return oracle->items[number].state == ITEM_WRITTEN || oracle->items[number].state == ITEM_DURABLE;
 }
 
-static bool means_durable(const struct workload *workload, enum fbat_level level) {
+bool workload_means_durable(const struct workload *workload, enum fbat_level level) {
     return level == FBAT_LEVEL_DURABLE || (level == FBAT_LEVEL_DEFAULT && workload->config.sync.every_n_events == 1);
 }
 
@@ -193,22 +175,21 @@ static bool means_durable(const struct workload *workload, enum fbat_level level
 static void note_answer(struct workload *workload, const struct workload_unit *unit, const char *what, int status,
                         const struct fbat_error *error) {
     struct oracle *oracle = &workload->oracle;
-    if (!is_alive(workload))
+    if (!workload_is_alive(workload))
         return;
     if (status == FBAT_OK) {
-        oracle_note_receipts(oracle, unit->first, unit->receipts, means_durable(workload, unit->level));
+        oracle_note_receipts(oracle, unit->first, unit->receipts, workload_means_durable(workload, unit->level));
         return;
     }
     workload_judge(workload, what, status, error);
     workload->revisions_uncertain = true;
-    if (!in_store(oracle, unit->first))
-        oracle_note_state(oracle, unit->first, state_after(workload, status, unit->after_death));
+    if (!workload_in_store(oracle, unit->first))
+        oracle_note_state(oracle, unit->first, workload_state_after(workload, status, unit->after_death));
 }
 
 /* --- What to append ----------------------------------------------------------------------------------------------- */
 
-/* From here on nothing is on its way. */
-static void project_now(struct workload *workload) {
+void workload_project_now(struct workload *workload) {
     memcpy(workload->projected, workload->oracle.revisions, sizeof workload->projected);
     workload->revisions_uncertain = false;
 }
@@ -226,7 +207,7 @@ static void expect_what_is(struct workload *workload, uint64_t revision, enum fb
     }
 }
 
-static struct fbat_condition *add_condition(struct call *call, unsigned stream) {
+static struct fbat_condition *add_condition(struct workload_call *call, unsigned stream) {
     size_t at = call->options.condition_count++;
     struct fbat_condition *condition = &call->conditions[at];
     oracle_stream_names(stream, call->entities[at], call->scopes[at]);
@@ -235,22 +216,22 @@ static struct fbat_condition *add_condition(struct call *call, unsigned stream) 
     return condition;
 }
 
-static void add_true_conditions(struct workload *workload, struct call *call) {
-    for (uint64_t left = test_random_below(&workload->random, CONDITIONS_MAX + 1); left > 0; left--) {
+void workload_add_true_conditions(struct workload *workload, struct workload_call *call) {
+    for (uint64_t left = test_random_below(&workload->random, WORKLOAD_CONDITIONS_MAX + 1); left > 0; left--) {
         unsigned stream = (unsigned)test_random_below(&workload->random, ORACLE_STREAMS);
         struct fbat_condition *condition = add_condition(call, stream);
         expect_what_is(workload, workload->projected[stream], &condition->expect, &condition->expected_revision);
     }
 }
 
-static void add_false_condition(struct workload *workload, struct call *call) {
+void workload_add_false_condition(struct workload *workload, struct workload_call *call) {
     unsigned stream = (unsigned)test_random_below(&workload->random, ORACLE_STREAMS);
     struct fbat_condition *condition = add_condition(call, stream);
     condition->expect = FBAT_EXPECT_REVISION;
     condition->expected_revision = workload->projected[stream] + test_random_between(&workload->random, 1, 3);
 }
 
-static void build_call(struct workload *workload, uint64_t first, enum fbat_level level, struct call *call) {
+void workload_build_call(struct workload *workload, uint64_t first, enum fbat_level level, struct workload_call *call) {
     call->count = workload->oracle.items[first].item_count;
     call->options = (struct fbat_append_options){.struct_size = sizeof call->options, .level = level};
     for (uint32_t index = 0; index < call->count; index++) {
@@ -260,11 +241,11 @@ static void build_call(struct workload *workload, uint64_t first, enum fbat_leve
 }
 
 /* Half of what is new is conditional, and right; the streams are then where it leaves them. */
-static void build_new(struct workload *workload, uint64_t first, enum fbat_level level, struct call *call) {
+void workload_build_new(struct workload *workload, uint64_t first, enum fbat_level level, struct workload_call *call) {
     bool conditional = test_random_one_in(&workload->random, 2);
-    build_call(workload, first, level, call);
+    workload_build_call(workload, first, level, call);
     if (conditional)
-        add_true_conditions(workload, call);
+        workload_add_true_conditions(workload, call);
     for (uint32_t index = 0; index < call->count; index++) {
         struct fbat_new_event *event = &call->events[index];
         uint64_t *revision = &workload->projected[oracle_stream_of(&workload->oracle, first + index)];
@@ -275,16 +256,16 @@ static void build_new(struct workload *workload, uint64_t first, enum fbat_level
 }
 
 /* What may be there already carries no condition that may not hold; unless it is there: then none is looked at. */
-static void build_again(struct workload *workload, uint64_t first, enum fbat_level level, struct call *call) {
-    build_call(workload, first, level, call);
-    if (in_store(&workload->oracle, first) && test_random_one_in(&workload->random, 4))
-        add_false_condition(workload, call);
+static void build_again(struct workload *workload, uint64_t first, enum fbat_level level, struct workload_call *call) {
+    workload_build_call(workload, first, level, call);
+    if (workload_in_store(&workload->oracle, first) && test_random_one_in(&workload->random, 4))
+        workload_add_false_condition(workload, call);
 }
 
 /* --- Appends ------------------------------------------------------------------------------------------------------ */
 
 /* The defect: what the oracle believes to be one batch is several appends. */
-static int append_split(struct workload *workload, struct call *call, struct fbat_receipt *out_receipts,
+static int append_split(struct workload *workload, struct workload_call *call, struct fbat_receipt *out_receipts,
                         struct fbat_error *error) {
     int status = FBAT_OK;
     for (uint32_t index = 0; index < call->count && status == FBAT_OK; index++) {
@@ -297,10 +278,9 @@ static int append_split(struct workload *workload, struct call *call, struct fba
     return status;
 }
 
-/* Stages all in an outbox of the fence, or of the store, and takes it from there with flush; or, where out_ticket is
- * given, with submit. */
-static int append_by_outbox(struct workload *workload, const struct call *call, struct fbat_receipt *out_receipts,
-                            struct fbat_ticket **out_ticket, struct fbat_error *error) {
+int workload_append_by_outbox(struct workload *workload, const struct workload_call *call,
+                              struct fbat_receipt *out_receipts, struct fbat_ticket **out_ticket,
+                              struct fbat_error *error) {
     struct fbat_outbox *outbox = NULL;
     int status = fbat_outbox_create(workload->store, workload->fence, &outbox, error);
     for (uint32_t index = 0; index < call->count && status == FBAT_OK; index++)
@@ -313,12 +293,12 @@ static int append_by_outbox(struct workload *workload, const struct call *call, 
     return status;
 }
 
-static int append_call(struct workload *workload, struct call *call, struct fbat_receipt *out_receipts,
+static int append_call(struct workload *workload, struct workload_call *call, struct fbat_receipt *out_receipts,
                        struct fbat_error *error) {
     if (workload->defect == WORKLOAD_SPLIT_BATCH && call->count > 1)
         return append_split(workload, call, out_receipts, error);
     switch (test_random_below(&workload->random, 4)) {
-    case 0: return append_by_outbox(workload, call, out_receipts, NULL, error);
+    case 0: return workload_append_by_outbox(workload, call, out_receipts, NULL, error);
     case 1:
         if (call->count == 1)
             return fbat_append(workload->store, call->events, &call->options, out_receipts, error);
@@ -328,68 +308,68 @@ static int append_call(struct workload *workload, struct call *call, struct fbat
     return fbat_append_batch(workload->store, call->events, call->count, &call->options, out_receipts, error);
 }
 
-static struct workload_unit begin_unit(struct workload *workload, uint64_t first, enum fbat_level level) {
+struct workload_unit workload_begin_unit(struct workload *workload, uint64_t first, enum fbat_level level) {
     oracle_note_try(&workload->oracle, first);
-    return (struct workload_unit){.first = first, .level = level, .after_death = is_writer_dead(workload)};
+    return (struct workload_unit){.first = first, .level = level, .after_death = workload_is_writer_dead(workload)};
 }
 
-static void try_call(struct workload *workload, uint64_t first, enum fbat_level level, struct call *call) {
+static void try_call(struct workload *workload, uint64_t first, enum fbat_level level, struct workload_call *call) {
     struct fbat_error error;
-    struct workload_unit unit = begin_unit(workload, first, level);
+    struct workload_unit unit = workload_begin_unit(workload, first, level);
     int status = append_call(workload, call, unit.receipts, &error);
     note_answer(workload, &unit, "append", status, &error);
-    if (is_alive(workload))
-        look_at_watermarks(workload);
+    if (workload_is_alive(workload))
+        workload_look_at_watermarks(workload);
 }
 
 static void try_again(struct workload *workload, uint64_t first, enum fbat_level level) {
-    struct call call;
+    struct workload_call call;
     build_again(workload, first, level, &call);
     try_call(workload, first, level, &call);
 }
 
 void workload_append(struct workload *workload, uint32_t count, enum fbat_level level) {
-    struct call call;
-    if (!can_append(workload))
+    struct workload_call call;
+    if (!workload_can_append(workload))
         return;
     uint64_t first = oracle_add(&workload->oracle, count);
-    project_now(workload);
-    build_new(workload, first, level, &call);
+    workload_project_now(workload);
+    workload_build_new(workload, first, level, &call);
     try_call(workload, first, level, &call);
 }
 
 void workload_outbox(struct workload *workload, uint32_t count, enum fbat_level level) {
-    struct call call;
+    struct workload_call call;
     struct fbat_error error;
-    if (!can_append(workload))
+    if (!workload_can_append(workload))
         return;
     uint64_t first = oracle_add(&workload->oracle, count);
-    project_now(workload);
-    build_new(workload, first, level, &call);
-    struct workload_unit unit = begin_unit(workload, first, level);
-    int status = append_by_outbox(workload, &call, unit.receipts, NULL, &error);
+    workload_project_now(workload);
+    workload_build_new(workload, first, level, &call);
+    struct workload_unit unit = workload_begin_unit(workload, first, level);
+    int status = workload_append_by_outbox(workload, &call, unit.receipts, NULL, &error);
     note_answer(workload, &unit, "outbox", status, &error);
 }
 
 /* A wrong expectation is refused with the revision that is, and leaves nothing behind. */
 static void append_wrongly(struct workload *workload) {
     struct oracle *oracle = &workload->oracle;
-    struct call call;
+    struct workload_call call;
     struct fbat_error error;
     uint64_t number = oracle_add(oracle, 1);
     unsigned stream = oracle_stream_of(oracle, number);
     bool by_condition = test_random_one_in(&workload->random, 2);
-    project_now(workload);
-    build_call(workload, number, FBAT_LEVEL_DEFAULT, &call);
+    workload_project_now(workload);
+    workload_build_call(workload, number, FBAT_LEVEL_DEFAULT, &call);
     if (by_condition) {
-        add_false_condition(workload, &call);
+        workload_add_false_condition(workload, &call);
     } else {
         call.events[0].expect = FBAT_EXPECT_REVISION;
         call.events[0].expected_revision = workload->projected[stream] + test_random_between(&workload->random, 1, 3);
     }
     oracle_note_try(oracle, number);
     int status = fbat_append(workload->store, call.events, &call.options, NULL, &error);
-    if (!is_alive(workload))
+    if (!workload_is_alive(workload))
         return;
     oracle_note_state(oracle, number, ITEM_REFUSED);
     if (status != FBAT_ERR_REVISION)
@@ -411,11 +391,11 @@ static void append_without_key(struct workload *workload) {
     oracle_note_state(&workload->oracle, number, ITEM_REFUSED);
     attempt->event.id = (struct fbat_id){{0}};
     int status = fbat_append(workload->store, &attempt->event, NULL, NULL, &error);
-    if (is_alive(workload) && status != FBAT_ERR_IDEMPOTENCY_REQUIRED)
+    if (workload_is_alive(workload) && status != FBAT_ERR_IDEMPOTENCY_REQUIRED)
         oracle_complain(&workload->oracle, "an append without a key answered %s", fbat_status_name(status));
 }
 
-static bool pick_keyed(struct workload *workload, uint64_t *out_first) {
+bool workload_pick_keyed(struct workload *workload, uint64_t *out_first) {
     struct oracle *oracle = &workload->oracle;
     if (oracle->item_count == 0)
         return false;
@@ -426,8 +406,8 @@ static bool pick_keyed(struct workload *workload, uint64_t *out_first) {
 
 static void retry_some(struct workload *workload) {
     uint64_t first;
-    if (pick_keyed(workload, &first))
-        try_again(workload, first, pick_level(workload));
+    if (workload_pick_keyed(workload, &first))
+        try_again(workload, first, workload_pick_level(workload));
 }
 
 /* The same key for another event is a conflict, and the key's owner stays what it was. */
@@ -435,20 +415,20 @@ static void reuse_a_key(struct workload *workload) {
     uint64_t first;
     struct fbat_error error;
     struct attempt *attempt = &workload->attempts[0];
-    if (!pick_keyed(workload, &first) || !in_store(&workload->oracle, first))
+    if (!workload_pick_keyed(workload, &first) || !workload_in_store(&workload->oracle, first))
         return;
     oracle_build(&workload->oracle, first, attempt);
     attempt->event.causation_item = 0;
     attempt->payload[attempt->event.payload.size - 1] ^= 1;
     int status = fbat_append(workload->store, &attempt->event, NULL, NULL, &error);
-    if (is_alive(workload) && status >= 0)
+    if (workload_is_alive(workload) && status >= 0)
         oracle_complain(&workload->oracle, "the key of item %" PRIu64 " was taken twice", first);
-    else if (is_alive(workload) && status != FBAT_ERR_IDEMPOTENCY_CONFLICT)
+    else if (workload_is_alive(workload) && status != FBAT_ERR_IDEMPOTENCY_CONFLICT)
         workload_judge(workload, "append with a used key", status, &error);
 }
 
 void workload_retry_all(struct workload *workload) {
-    for (uint64_t first = 0; first < workload->oracle.item_count && can_append(workload);
+    for (uint64_t first = 0; first < workload->oracle.item_count && workload_can_append(workload);
          first += workload->oracle.items[first].item_count)
         if (workload->oracle.items[first].key_given)
             try_again(workload, first, FBAT_LEVEL_WRITTEN);
@@ -456,10 +436,10 @@ void workload_retry_all(struct workload *workload) {
 
 /* --- Groups of tickets -------------------------------------------------------------------------------------------- */
 
-static int submit_call(struct workload *workload, const struct call *call, struct fbat_ticket **out_ticket,
+static int submit_call(struct workload *workload, const struct workload_call *call, struct fbat_ticket **out_ticket,
                        struct fbat_error *error) {
     switch (test_random_below(&workload->random, 4)) {
-    case 0: return append_by_outbox(workload, call, NULL, out_ticket, error);
+    case 0: return workload_append_by_outbox(workload, call, NULL, out_ticket, error);
     case 1:
         if (call->count == 1)
             return fbat_submit(workload->store, call->events, &call->options, out_ticket, error);
@@ -478,7 +458,7 @@ static size_t count_on_its_way(const struct workload *workload, uint64_t first) 
 
 /* Where it is neither in the store nor on its way, it is as good as new. */
 static void project_retry(struct workload *workload, uint64_t first) {
-    if (in_store(&workload->oracle, first) || count_on_its_way(workload, first) > 0)
+    if (workload_in_store(&workload->oracle, first) || count_on_its_way(workload, first) > 0)
         return;
     for (uint32_t index = 0; index < workload->oracle.items[first].item_count; index++)
         workload->projected[oracle_stream_of(&workload->oracle, first + index)]++;
@@ -486,19 +466,19 @@ static void project_retry(struct workload *workload, uint64_t first) {
 
 /* Something new or, now and then, something that is there or on its way already. */
 static void submit_one(struct workload *workload) {
-    struct call call;
+    struct workload_call call;
     struct fbat_error error;
-    enum fbat_level level = pick_level(workload);
+    enum fbat_level level = workload_pick_level(workload);
     uint64_t first;
-    if (test_random_one_in(&workload->random, 6) && pick_keyed(workload, &first)) {
-        build_call(workload, first, level, &call);
+    if (test_random_one_in(&workload->random, 6) && workload_pick_keyed(workload, &first)) {
+        workload_build_call(workload, first, level, &call);
         project_retry(workload, first);
     } else {
-        first = oracle_add(&workload->oracle, pick_count(workload));
-        build_new(workload, first, level, &call);
+        first = oracle_add(&workload->oracle, workload_pick_count(workload));
+        workload_build_new(workload, first, level, &call);
     }
     struct workload_unit *unit = &workload->units[workload->unit_count];
-    *unit = begin_unit(workload, first, level);
+    *unit = workload_begin_unit(workload, first, level);
     int status = submit_call(workload, &call, &unit->ticket, &error);
     if (status == FBAT_OK)
         workload->unit_count++;
@@ -520,13 +500,13 @@ static void give_up_some_tickets(struct workload *workload) {
 
 static void ask_for(struct workload *workload, const struct workload_unit *unit) {
     mailbox_finish_inline(&workload->store->sequencer); /* where there are no threads, nobody else might */
-    if (!is_alive(workload))
+    if (!workload_is_alive(workload))
         return;
     hold_faults(workload, true);
     oracle_note_unheard(&workload->oracle, unit->first, workload->store,
-                        is_writer_dead(workload) ? ITEM_UNKNOWN : ITEM_REFUSED);
+                        workload_is_writer_dead(workload) ? ITEM_UNKNOWN : ITEM_REFUSED);
     hold_faults(workload, false);
-    workload->revisions_uncertain |= !in_store(&workload->oracle, unit->first);
+    workload->revisions_uncertain |= !workload_in_store(&workload->oracle, unit->first);
 }
 
 static void collect(struct workload *workload, struct workload_unit *unit) {
@@ -536,7 +516,7 @@ static void collect(struct workload *workload, struct workload_unit *unit) {
         return;
     }
     int status = fbat_ticket_wait(unit->ticket, FBAT_FOREVER, unit->receipts, &error);
-    if (is_alive(workload) && status == FBAT_RETRY)
+    if (workload_is_alive(workload) && status == FBAT_RETRY)
         oracle_complain(&workload->oracle, "the ticket of item %" PRIu64 " is not answered", unit->first);
     else
         note_answer(workload, unit, "ticket", status, &error);
@@ -548,9 +528,9 @@ static void collect(struct workload *workload, struct workload_unit *unit) {
 static void collect_all(struct workload *workload) {
     size_t any = workload->unit_count > 0 ? (size_t)test_random_below(&workload->random, workload->unit_count) : 0;
     if (workload->unit_count > 0 && workload->units[any].ticket)
-        (void)fbat_ticket_wait(workload->units[any].ticket, WAIT_MS, NULL, NULL);
+        (void)fbat_ticket_wait(workload->units[any].ticket, WORKLOAD_WAIT_MS, NULL, NULL);
     else if (workload->unit_count > 0)
-        (void)fbat_ticket_wait(workload->units[workload->unit_count - 1].ticket, WAIT_MS, NULL, NULL);
+        (void)fbat_ticket_wait(workload->units[workload->unit_count - 1].ticket, WORKLOAD_WAIT_MS, NULL, NULL);
     for (size_t at = 0; at < workload->unit_count; at++)
         collect(workload, &workload->units[at]);
     workload->unit_count = 0;
@@ -558,322 +538,36 @@ static void collect_all(struct workload *workload) {
 
 static void submit_some(struct workload *workload) {
     uint64_t count = test_random_between(&workload->random, 2, WORKLOAD_UNITS_MAX - 1);
-    project_now(workload);
+    workload_project_now(workload);
     workload->unit_count = 0;
-    for (uint64_t index = 0; index < count && can_work(workload); index++)
+    for (uint64_t index = 0; index < count && workload_can_work(workload); index++)
         submit_one(workload);
 }
 
 /* A blocking append takes its place behind the tickets. */
 static void append_behind(struct workload *workload) {
-    struct call call;
+    struct workload_call call;
     struct fbat_error error;
-    uint64_t first = oracle_add(&workload->oracle, pick_count(workload));
-    enum fbat_level level = pick_level(workload);
-    build_new(workload, first, level, &call);
-    struct workload_unit unit = begin_unit(workload, first, level);
+    uint64_t first = oracle_add(&workload->oracle, workload_pick_count(workload));
+    enum fbat_level level = workload_pick_level(workload);
+    workload_build_new(workload, first, level, &call);
+    struct workload_unit unit = workload_begin_unit(workload, first, level);
     int status = append_call(workload, &call, unit.receipts, &error);
     collect_all(workload);
     note_answer(workload, &unit, "append behind tickets", status, &error);
 }
 
 void workload_group(struct workload *workload) {
-    if (!can_append(workload))
+    if (!workload_can_append(workload))
         return;
     submit_some(workload);
     give_up_some_tickets(workload);
-    if (test_random_one_in(&workload->random, 4) && can_work(workload))
+    if (test_random_one_in(&workload->random, 4) && workload_can_work(workload))
         append_behind(workload);
     else
         collect_all(workload);
-    if (is_alive(workload))
-        look_at_watermarks(workload);
-}
-
-/* --- Fences ------------------------------------------------------------------------------------------------------- */
-
-static void begin_fence(struct workload *workload) {
-    struct fbat_error error;
-    workload->unit_count = 0;
-    int status = fbat_fence_begin(workload->store, &workload->fence, &error);
-    if (status == FBAT_OK)
-        return;
-    workload->fence = NULL;
-    workload_judge(workload, "fence_begin", status, &error);
-}
-
-/* Nothing of an open fence is visible, nor counted as written. */
-static void look_for_staged(struct workload *workload, const struct workload_unit *unit) {
-    struct oracle *oracle = &workload->oracle;
-    struct fbat_frontier frontier;
-    struct fbat_event event;
-    fbat_frontier(workload->store, &frontier);
-    if (fbat_get(workload->store, &unit->receipts[0].id, &event, NULL) != FBAT_ERR_NOT_FOUND ||
-        fbat_get_by_sequence(workload->store, unit->receipts[0].sequence, &event, NULL) != FBAT_ERR_NOT_FOUND ||
-        frontier.written >= unit->receipts[0].sequence)
-        oracle_complain(oracle, "item %" PRIu64 " is visible before its fence is committed", unit->first);
-}
-
-/* The events stand in the fence now, at their final places. */
-static void note_staged(struct workload *workload, const struct workload_unit *unit) {
-    struct oracle *oracle = &workload->oracle;
-    if (workload->unit_count == 0)
-        oracle_note_fence(oracle, unit->first, unit->first);
-    else
-        oracle_note_fence(oracle, workload->units[0].first, unit->first);
-    workload->units[workload->unit_count++] = *unit;
-    if (!unit->ticket && (unit->receipts[0].level != 0 || unit->receipts[0].replayed))
-        oracle_complain(oracle, "item %" PRIu64 " is acknowledged before its fence is committed", unit->first);
-    if (!unit->ticket && test_random_one_in(&workload->random, 4))
-        look_for_staged(workload, unit);
-}
-
-/* A ticket of the fence is staged when somebody waits for it, and answered at the fence's end, or at once when it could
- * not be staged. */
-static int submit_to_fence(struct workload *workload, const struct call *call, struct workload_unit *unit,
-                           struct fbat_error *error) {
-    struct fbat_ticket *ticket = NULL;
-    int status = append_by_outbox(workload, call, NULL, &ticket, error);
-    if (status != FBAT_OK)
-        return status;
-    status = fbat_ticket_wait(ticket, 0, NULL, error);
-    if (status == FBAT_RETRY) {
-        unit->ticket = ticket;
-        return FBAT_OK;
-    }
-    if (status == FBAT_OK)
-        oracle_complain(&workload->oracle, "a fence's ticket is answered before its end");
-    fbat_ticket_release(ticket);
-    return status;
-}
-
-static int append_to_fence(struct workload *workload, const struct call *call, struct workload_unit *unit,
-                           struct fbat_error *error) {
-    switch (test_random_below(&workload->random, 6)) {
-    case 0: return submit_to_fence(workload, call, unit, error);
-    case 1: return append_by_outbox(workload, call, unit->receipts, NULL, error);
-    case 2:
-        if (call->count == 1)
-            return fbat_fence_append(workload->fence, call->events, &call->options, unit->receipts, error);
-        break;
-    default: break;
-    }
-    return fbat_fence_append_batch(workload->fence, call->events, call->count, &call->options, unit->receipts, error);
-}
-
-static void fence_append(struct workload *workload) {
-    struct call call;
-    struct fbat_error error;
-    uint64_t before[ORACLE_STREAMS];
-    uint64_t first = oracle_add(&workload->oracle, pick_count(workload));
-    memcpy(before, workload->projected, sizeof before);
-    build_new(workload, first, pick_level(workload), &call);
-    struct workload_unit unit = begin_unit(workload, first, FBAT_LEVEL_DEFAULT);
-    oracle_note_state(&workload->oracle, first, ITEM_REFUSED); /* I2 */
-    int status = append_to_fence(workload, &call, &unit, &error);
-    if (is_alive(workload) && status == FBAT_OK) {
-        note_staged(workload, &unit);
-        return;
-    }
-    fbat_ticket_release(unit.ticket);
-    if (!is_alive(workload))
-        return;
-    workload_judge(workload, "append in a fence", status, &error);
-    memcpy(workload->projected, before, sizeof before);
-}
-
-/* In the fence its own appends are known by their keys, and those before it too. */
-static void fence_append_again(struct workload *workload) {
-    struct call call;
-    struct fbat_error error;
-    struct workload_unit again = {0};
-    if (workload->unit_count == 0 || had_fault(workload))
-        return;
-    const struct workload_unit *unit = &workload->units[test_random_below(&workload->random, workload->unit_count)];
-    if (!workload->oracle.items[unit->first].key_given || unit->ticket)
-        return;
-    build_call(workload, unit->first, FBAT_LEVEL_DEFAULT, &call);
-    int status =
-        fbat_fence_append_batch(workload->fence, call.events, call.count, &call.options, again.receipts, &error);
-    if (!is_alive(workload))
-        return;
-    if (status != FBAT_OK)
-        workload_judge(workload, "retry in a fence", status, &error);
-    else if (!again.receipts[0].replayed || again.receipts[0].sequence != unit->receipts[0].sequence)
-        oracle_complain(&workload->oracle, "item %" PRIu64 " is in its fence twice", unit->first);
-}
-
-static void fence_append_known(struct workload *workload) {
-    struct call call;
-    struct fbat_error error;
-    struct workload_unit again = {0};
-    uint64_t first;
-    if (!pick_keyed(workload, &first) || !in_store(&workload->oracle, first))
-        return;
-    build_call(workload, first, FBAT_LEVEL_DURABLE, &call);
-    int status =
-        fbat_fence_append_batch(workload->fence, call.events, call.count, &call.options, again.receipts, &error);
-    if (!is_alive(workload))
-        return;
-    if (status == FBAT_OK)
-        oracle_note_receipts(&workload->oracle, first, again.receipts, false);
-    else
-        workload_judge(workload, "retry of what was before the fence", status, &error);
-}
-
-static void fence_append_wrongly(struct workload *workload) {
-    struct call call;
-    struct fbat_error error;
-    uint64_t number = oracle_add(&workload->oracle, 1);
-    build_call(workload, number, FBAT_LEVEL_DEFAULT, &call);
-    add_false_condition(workload, &call);
-    oracle_note_try(&workload->oracle, number);
-    oracle_note_state(&workload->oracle, number, ITEM_REFUSED);
-    int status = fbat_fence_append(workload->fence, call.events, &call.options, NULL, &error);
-    if (is_alive(workload) && status != FBAT_ERR_REVISION)
-        workload_judge(workload, "append in a fence with a wrong condition", status, &error);
-}
-
-/* What does not belong to the open fence is refused, by whatever way it comes. */
-static void append_beside_fence(struct workload *workload) {
-    struct call call;
-    struct fbat_error error;
-    struct fbat_ticket *ticket = NULL;
-    uint64_t number = oracle_add(&workload->oracle, 1);
-    build_call(workload, number, pick_level(workload), &call);
-    oracle_note_try(&workload->oracle, number);
-    oracle_note_state(&workload->oracle, number, ITEM_REFUSED);
-    int status;
-    switch (test_random_below(&workload->random, 3)) {
-    case 0: status = fbat_append(workload->store, call.events, &call.options, NULL, &error); break;
-    case 1: status = fbat_try_submit(workload->store, call.events, &call.options, &ticket, &error); break;
-    default:
-        status = fbat_submit(workload->store, call.events, &call.options, &ticket, &error);
-        if (status == FBAT_OK)
-            status = fbat_ticket_wait(ticket, WAIT_MS, NULL, &error);
-        break;
-    }
-    fbat_ticket_release(ticket);
-    if (is_alive(workload) && status != FBAT_ERR_FENCE_ACTIVE)
-        workload_judge(workload, "append beside a fence", status, &error);
-}
-
-static void fence_step(struct workload *workload) {
-    uint64_t choice = test_random_below(&workload->random, 20);
-    if (choice < 14)
-        fence_append(workload);
-    else if (choice < 15)
-        fence_append_again(workload);
-    else if (choice < 16)
-        fence_append_known(workload);
-    else if (choice < 17)
-        fence_append_wrongly(workload);
-    else if (choice < 18 && !had_fault(workload))
-        append_beside_fence(workload);
-    else if (choice < 19)
-        workload_sync(workload);
-}
-
-/* At the fence's end its tickets have their answers, and some have receipts that nobody saw yet. */
-static void collect_fence_tickets(struct workload *workload, int fence_status) {
-    struct fbat_error error;
-    for (size_t at = 0; at < workload->unit_count; at++) {
-        struct workload_unit *unit = &workload->units[at];
-        if (!unit->ticket)
-            continue;
-        int status = fbat_ticket_poll(unit->ticket, unit->receipts, &error);
-        if (is_alive(workload) && (status == FBAT_RETRY || (status == FBAT_OK) != (fence_status == FBAT_OK)))
-            oracle_complain(&workload->oracle, "the ticket of item %" PRIu64 " says %s, its fence %s", unit->first,
-                            fbat_status_name(status), fbat_status_name(fence_status));
-        fbat_ticket_release(unit->ticket);
-        unit->ticket = NULL;
-    }
-}
-
-static void note_fence_state(struct workload *workload, enum item_state state) {
-    for (size_t at = 0; at < workload->unit_count; at++)
-        oracle_note_state(&workload->oracle, workload->units[at].first, state);
-}
-
-static void note_committed(struct workload *workload, bool durable) {
-    for (size_t at = 0; at < workload->unit_count && workload_is_good(workload); at++) {
-        struct workload_unit *unit = &workload->units[at];
-        for (uint32_t index = 0; index < workload->oracle.items[unit->first].item_count; index++)
-            unit->receipts[index].level = durable ? FBAT_LEVEL_DURABLE : FBAT_LEVEL_WRITTEN;
-        oracle_note_receipts(&workload->oracle, unit->first, unit->receipts, durable);
-    }
-}
-
-/* Ends the fence with a commit; `refused`: by a condition that does not hold. */
-static void commit_fence(struct workload *workload, enum fbat_level level, bool refused) {
-    struct call call = {.options = {.struct_size = sizeof call.options, .level = level}};
-    struct fbat_error error;
-    bool after_death = is_writer_dead(workload);
-    if (refused)
-        add_false_condition(workload, &call);
-    else
-        add_true_conditions(workload, &call);
-    if (!refused)
-        note_fence_state(workload, ITEM_UNKNOWN);
-    os_sim_skip_sync(workload->sim, workload->defect == WORKLOAD_UNSYNCED_COMMIT);
-    int status = fbat_fence_commit(workload->fence, &call.options, &error);
-    os_sim_skip_sync(workload->sim, false);
-    workload->fence = NULL;
-    collect_fence_tickets(workload, status);
-    if (!is_alive(workload))
-        return;
-    if (status == FBAT_OK && !refused) {
-        note_committed(workload, means_durable(workload, level));
-    } else {
-        note_fence_state(workload, state_after(workload, status, after_death));
-        if (!refused || status != FBAT_ERR_REVISION)
-            workload_judge(workload, refused ? "commit against a condition" : "commit", status, &error);
-    }
-    workload->unit_count = 0;
-}
-
-static void cancel_fence(struct workload *workload) {
-    fbat_fence_cancel(workload->fence);
-    workload->fence = NULL;
-    collect_fence_tickets(workload, FBAT_ERR_CANCELLED);
-    workload->unit_count = 0;
-}
-
-static void end_fence(struct workload *workload, enum workload_fence_end end) {
-    switch (end) {
-    case WORKLOAD_COMMIT_WRITTEN:
-        commit_fence(workload, test_random_one_in(&workload->random, 2) ? FBAT_LEVEL_WRITTEN : FBAT_LEVEL_DEFAULT,
-                     false);
-        break;
-    case WORKLOAD_COMMIT_DURABLE: commit_fence(workload, FBAT_LEVEL_DURABLE, false); break;
-    case WORKLOAD_COMMIT_REFUSED: commit_fence(workload, FBAT_LEVEL_DURABLE, true); break;
-    case WORKLOAD_CANCEL: cancel_fence(workload); break;
-    case WORKLOAD_LEAVE_OPEN:
-    case WORKLOAD_FENCE_ENDS: break;
-    }
-}
-
-void workload_fence(struct workload *workload, enum workload_fence_end end) {
-    if (!can_append(workload))
-        return;
-    project_now(workload);
-    begin_fence(workload);
-    uint64_t steps = test_random_between(&workload->random, 1, FENCE_APPENDS_MAX);
-    for (uint64_t step = 0; step < steps && workload->fence && can_work(workload); step++)
-        fence_step(workload);
-    if (!workload->fence || !is_alive(workload))
-        return;
-    end_fence(workload, end);
-    if (is_alive(workload))
-        look_at_watermarks(workload);
-}
-
-static void fence_some(struct workload *workload) {
-    static const enum workload_fence_end ends[] = {
-        WORKLOAD_COMMIT_DURABLE, WORKLOAD_COMMIT_DURABLE, WORKLOAD_COMMIT_DURABLE,
-        WORKLOAD_COMMIT_WRITTEN, WORKLOAD_COMMIT_WRITTEN, WORKLOAD_COMMIT_REFUSED,
-        WORKLOAD_CANCEL,         WORKLOAD_CANCEL,         WORKLOAD_LEAVE_OPEN};
-    workload_fence(workload, ends[test_random_below(&workload->random, sizeof ends / sizeof ends[0])]);
+    if (workload_is_alive(workload))
+        workload_look_at_watermarks(workload);
 }
 
 /* --- Other calls -------------------------------------------------------------------------------------------------- */
@@ -883,8 +577,8 @@ static void wait_for_durable(struct workload *workload) {
     struct fbat_frontier before, after;
     struct fbat_error error;
     fbat_frontier(workload->store, &before);
-    int status = fbat_wait_durable(workload->store, before.visible, WAIT_MS, &error);
-    if (!is_alive(workload))
+    int status = fbat_wait_durable(workload->store, before.visible, WORKLOAD_WAIT_MS, &error);
+    if (!workload_is_alive(workload))
         return;
     fbat_frontier(workload->store, &after);
     if (status == FBAT_OK && after.durable < before.visible)
@@ -896,21 +590,21 @@ static void wait_for_durable(struct workload *workload) {
 
 void workload_sync(struct workload *workload) {
     struct fbat_error error;
-    if (!can_work(workload))
+    if (!workload_can_work(workload))
         return;
     if (test_random_one_in(&workload->random, 3)) {
         wait_for_durable(workload);
-        look_at_watermarks(workload);
+        workload_look_at_watermarks(workload);
         return;
     }
     int status = fbat_sync(workload->store, &error);
-    if (!is_alive(workload))
+    if (!workload_is_alive(workload))
         return;
     if (status == FBAT_OK)
         oracle_note_all_durable(&workload->oracle);
     else
         workload_judge(workload, "sync", status, &error);
-    look_at_watermarks(workload);
+    workload_look_at_watermarks(workload);
 }
 
 void workload_define_kind(struct workload *workload) {
@@ -918,27 +612,27 @@ void workload_define_kind(struct workload *workload) {
     struct named_kind *kind = &workload->oracle.kinds[index];
     char name[32];
     struct fbat_error error;
-    if (!can_append(workload))
+    if (!workload_can_append(workload))
         return;
     oracle_kind_name(index, name);
     int status = fbat_kind_define(workload->store, oracle_kind(index), fbat_text(name), &error);
     bool was_there = kind->state == ITEM_WRITTEN || kind->state == ITEM_DURABLE;
     if (!was_there)
         kind->state = ITEM_UNKNOWN;
-    if (!is_alive(workload))
+    if (!workload_is_alive(workload))
         return;
     if (status < 0)
         workload_judge(workload, "kind_define", status, &error);
     else if (!was_there)
-        kind->state = means_durable(workload, FBAT_LEVEL_DEFAULT) ? ITEM_DURABLE : ITEM_WRITTEN;
-    look_at_watermarks(workload);
+        kind->state = workload_means_durable(workload, FBAT_LEVEL_DEFAULT) ? ITEM_DURABLE : ITEM_WRITTEN;
+    workload_look_at_watermarks(workload);
 }
 
 static void read_something(struct workload *workload) {
     uint64_t first;
     struct fbat_event event;
     struct fbat_error error;
-    if (!pick_keyed(workload, &first) || !in_store(&workload->oracle, first))
+    if (!workload_pick_keyed(workload, &first) || !workload_in_store(&workload->oracle, first))
         return;
     const struct item *item = &workload->oracle.items[first];
     int status = fbat_get(workload->store, &item->id, &event, &error);
@@ -958,10 +652,10 @@ static void look_at_all(struct workload *workload) {
     hold_faults(workload, true);
     if (!workload->reader && store_open_read_only(workload->os, &workload->config, &workload->reader, &error) < 0) {
         workload->reader = NULL;
-        if (is_alive(workload))
+        if (workload_is_alive(workload))
             oracle_complain(oracle, "a reader beside the writer cannot open: %s", error.message);
     }
-    if (is_alive(workload) && workload->reader) {
+    if (workload_is_alive(workload) && workload->reader) {
         handle_adopt(workload->reader);
         oracle_verify(oracle, workload->store, ORACLE_NOTHING_LOST);
         oracle_verify(oracle, workload->reader, ORACLE_NOTHING_LOST);
@@ -989,17 +683,26 @@ static void jump_clock(struct workload *workload) {
 static void reopen(struct workload *workload) {
     if (!workload->fence && test_random_one_in(&workload->random, 2))
         submit_some(workload);
-    if (workload_close(workload) == FBAT_OK && is_alive(workload))
+    if (workload_close(workload) == FBAT_OK && workload_is_alive(workload))
         workload_open(workload, ORACLE_NOTHING_LOST);
+}
+
+static void fence_some(struct workload *workload) {
+    static const enum workload_fence_end ends[] = {
+        WORKLOAD_COMMIT_DURABLE, WORKLOAD_COMMIT_DURABLE, WORKLOAD_COMMIT_DURABLE,
+        WORKLOAD_COMMIT_WRITTEN, WORKLOAD_COMMIT_WRITTEN, WORKLOAD_COMMIT_REFUSED,
+        WORKLOAD_CANCEL,         WORKLOAD_CANCEL,         WORKLOAD_LEAVE_OPEN};
+    workload_fence(workload, ends[test_random_below(&workload->random, sizeof ends / sizeof ends[0])]);
 }
 
 static void step_with_open_fence(struct workload *workload) {
     switch (test_random_below(&workload->random, 4)) {
     case 0: reopen(workload); break;
     case 1:
-        end_fence(workload, (enum workload_fence_end)test_random_below(&workload->random, WORKLOAD_FENCE_ENDS));
+        workload_end_fence(workload,
+                           (enum workload_fence_end)test_random_below(&workload->random, WORKLOAD_FENCE_ENDS));
         break;
-    case 2: fence_step(workload); break;
+    case 2: workload_fence_step(workload); break;
     default: look_at_all_some(workload); break;
     }
 }
@@ -1019,7 +722,7 @@ static void seldom(struct workload *workload) {
 }
 
 void workload_step(struct workload *workload) {
-    if (!can_work(workload))
+    if (!workload_can_work(workload))
         return;
     if (workload->fence) {
         step_with_open_fence(workload);
@@ -1027,7 +730,7 @@ void workload_step(struct workload *workload) {
     }
     uint64_t choice = test_random_below(&workload->random, 100);
     if (choice < 36)
-        workload_append(workload, pick_count(workload), pick_level(workload));
+        workload_append(workload, workload_pick_count(workload), workload_pick_level(workload));
     else if (choice < 48)
         workload_group(workload);
     else if (choice < 62)
@@ -1056,7 +759,7 @@ int workload_open(struct workload *workload, enum oracle_loss loss) {
     }
     handle_adopt(workload->store);
     hold_faults(workload, true);
-    if (is_alive(workload))
+    if (workload_is_alive(workload))
         oracle_verify_recovered(&workload->oracle, workload->store, loss);
     hold_faults(workload, false);
     return status;
@@ -1070,7 +773,7 @@ static void collect_at_close(struct workload *workload, int close_status) {
         struct workload_unit *unit = &workload->units[at];
         int status = unit->ticket ? fbat_ticket_poll(unit->ticket, unit->receipts, &error) : FBAT_OK;
         bool settled = close_status == FBAT_OK || unit->after_death;
-        if (!unit->ticket || !is_alive(workload)) {
+        if (!unit->ticket || !workload_is_alive(workload)) {
             continue;
         } else if (status == FBAT_RETRY) {
             oracle_complain(&workload->oracle, "the store is closed and item %" PRIu64 " not answered", unit->first);
@@ -1080,7 +783,7 @@ static void collect_at_close(struct workload *workload, int close_status) {
         } else {
             note_answer(workload, unit, "ticket at close", status, &error);
         }
-        if (status < 0 && !in_store(&workload->oracle, unit->first))
+        if (status < 0 && !workload_in_store(&workload->oracle, unit->first))
             oracle_note_state(&workload->oracle, unit->first, settled ? ITEM_REFUSED : ITEM_UNKNOWN);
     }
     if (!workload->faults_expected && shut_out > (count > limit ? count - limit : 0))
@@ -1104,10 +807,10 @@ int workload_close(struct workload *workload) {
     int status = store_close(workload->store, &error);
     workload->store = NULL;
     if (workload->fence)
-        cancel_fence(workload);
+        workload_cancel_fence(workload);
     collect_at_close(workload, status);
     release_all(workload);
-    if (!is_alive(workload))
+    if (!workload_is_alive(workload))
         return status;
     if (status == FBAT_OK)
         oracle_note_all_durable(&workload->oracle);
@@ -1148,10 +851,10 @@ void workload_check(struct workload *workload) {
     struct fbat_check_options options = {.struct_size = sizeof options, .finding = keep_first_finding, .user = oracle};
     struct fbat_check_report report;
     struct fbat_error error;
-    if (!is_alive(workload) || oracle->failed)
+    if (!workload_is_alive(workload) || oracle->failed)
         return;
     int status = store_check(workload->os, WORKLOAD_DIR, &options, &report, &error);
-    if (!is_alive(workload))
+    if (!workload_is_alive(workload))
         return;
     bool not_yet = (status == FBAT_ERR_NOT_FOUND || status == FBAT_ERR_NOT_A_STORE) && !anything_promised(oracle);
     if (status < 0 && !not_yet)
