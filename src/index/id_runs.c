@@ -53,20 +53,20 @@ static void run_path(const char *dir, struct id_run_range range, bool temporary,
 }
 
 /* The segment with this id, sealed, in a list that holds it. */
-static const struct segment_index *index_of_id(const struct segment_list *list, uint64_t segment_id) {
-    return list->indexes[segment_id - list->indexes[0]->segment->header.segment_id];
+static struct segment_slot *slot_of_id(const struct segment_list *list, uint64_t segment_id) {
+    return list->slots[segment_id - list->slots[0]->segment_id];
 }
 
 static bool holds_range(const struct segment_list *list, struct id_run_range range) {
     if (list->count == 0)
         return false;
-    uint64_t first = list->indexes[0]->segment->header.segment_id;
+    uint64_t first = list->slots[0]->segment_id;
     return range.first >= first && range.last - first < list->count;
 }
 
 static bool all_sealed(const struct segment_list *list, struct id_run_range range) {
     for (uint64_t id = range.first; id <= range.last; id++)
-        if (!index_of_id(list, id)->sealed)
+        if (!slot_of_id(list, id)->sealed)
             return false;
     return true;
 }
@@ -74,7 +74,7 @@ static bool all_sealed(const struct segment_list *list, struct id_run_range rang
 static uint64_t events_in(const struct segment_list *list, struct id_run_range range) {
     uint64_t events = 0;
     for (uint64_t id = range.first; id <= range.last; id++)
-        events += index_of_id(list, id)->summary.event_count;
+        events += slot_of_id(list, id)->summary.event_count;
     return events;
 }
 
@@ -87,12 +87,12 @@ static struct id_run_header describe_range(const struct segment_list *list, cons
         .entry_count = events_in(list, range),
     };
     for (uint64_t id = range.first; id <= range.last; id++) {
-        const struct segment_index *index = index_of_id(list, id);
+        const struct segment_slot *slot = slot_of_id(list, id);
         const struct id_run_segment segment = {
-            .generation = index->segment->header.generation,
-            .first_sequence = index->summary.first_sequence,
-            .event_count = index->summary.event_count,
-            .last_hash = index->summary.last_hash,
+            .generation = slot->generation,
+            .first_sequence = slot->summary.first_sequence,
+            .event_count = slot->summary.event_count,
+            .last_hash = slot->summary.last_hash,
         };
         id_run_digest_segment(header.segments_digest, &segment);
     }
@@ -119,11 +119,11 @@ static uint64_t run_memory(const struct id_run *run) {
 
 static void note_id_range(struct id_run *run, const struct segment_list *list) {
     FBAT_ASSERT(run);
-    const struct segment_index *first = index_of_id(list, run->header.range.first);
+    const struct segment_slot *first = slot_of_id(list, run->header.range.first);
     run->id_min = first->summary.id_min;
     run->id_max = first->summary.id_max;
     for (uint64_t id = run->header.range.first + 1; id <= run->header.range.last; id++) {
-        const struct segment_summary *summary = &index_of_id(list, id)->summary;
+        const struct segment_summary *summary = &slot_of_id(list, id)->summary;
         if (memcmp(&summary->id_min, &run->id_min, sizeof run->id_min) < 0)
             run->id_min = summary->id_min;
         if (memcmp(&summary->id_max, &run->id_max, sizeof run->id_max) > 0)
@@ -330,7 +330,7 @@ bool id_run_next(struct id_run_probe *probe, uint64_t *out_segment_id) {
  * and each window is sorted by itself. Only ids whose home is near the end may stand at the front, before the first
  * empty slot (`head`): they belong to the last window. */
 struct slot_cursor {
-    const struct segment_index *index;
+    struct segment_index *index; /* pinned; NULL in a source that is a run */
     const struct slots_table *table;
     uint64_t head;    /* the first empty slot */
     uint64_t slot;    /* not looked at yet */
@@ -464,10 +464,11 @@ static int advance_source(struct id_source *source, struct fbat_error *error) {
     return source->of_run.run ? advance_run(source, error) : advance_segment(source, error);
 }
 
-static int start_segment_source(struct id_source *source, const struct segment_index *index, struct fbat_error *error) {
+/* Pins the segment until the builder is done. */
+static int start_segment_source(struct id_source *source, struct segment_slot *slot, struct fbat_error *error) {
     struct slot_cursor *cursor = &source->of_segment;
-    cursor->index = index;
-    cursor->table = atomic_load_explicit(&index->id_slots.table, memory_order_acquire);
+    FBAT_TRY(segment_slot_pin(slot, &cursor->index, error));
+    cursor->table = atomic_load_explicit(&cursor->index->id_slots.table, memory_order_acquire);
     while (cursor->head < cursor->table->size && slot_number(cursor, cursor->head) != 0)
         cursor->head++;
     source->segment = source->segment_first;
@@ -618,7 +619,7 @@ static int add_source(struct run_builder *builder, uint64_t *segment_id, struct 
     if (run && run->header.key_bits < header->key_bits)
         header->key_bits = run->header.key_bits;
     int status = run ? start_run_source(source, run, error)
-                     : start_segment_source(source, index_of_id(builder->list, *segment_id), error);
+                     : start_segment_source(source, slot_of_id(builder->list, *segment_id), error);
     *segment_id = last + 1;
     return status;
 }
@@ -645,8 +646,10 @@ static int prepare_builder(struct run_builder *builder, struct fbat_error *error
 }
 
 static void deinit_builder(struct run_builder *builder) {
-    for (size_t at = 0; at < builder->source_count; at++)
+    for (size_t at = 0; at < builder->source_count; at++) {
         memory_free(builder->sources[at].of_segment.hashes);
+        segment_index_release(builder->sources[at].of_segment.index);
+    }
     memory_free(builder->sources);
     memory_free(builder->bucket);
     memory_free(builder->checksums);
@@ -706,7 +709,7 @@ static bool find_group(const struct segment_list *list, struct id_run_range gap,
 }
 
 static bool find_uncovered_group(const struct segment_list *list, struct id_run_range *out_range) {
-    uint64_t first = list->indexes[0]->segment->header.segment_id, next = first;
+    uint64_t first = list->slots[0]->segment_id, next = first;
     for (uint32_t at = 0; list->runs && at < list->runs->count; at++) {
         const struct id_run_header *header = &list->runs->runs[at]->header;
         if (find_group(list, (struct id_run_range){next, header->range.first - 1}, out_range))
