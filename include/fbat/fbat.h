@@ -315,8 +315,8 @@ struct fbat_config {
      * segment of its own. > 0; default 256 MiB. */
     uint64_t segment_max_bytes;
 
-    /* Most sealed segment files mapped at a time; least recently used go first, pinned ones stay. > 0; default 64.
-     * [kept: every segment stays mapped; no file descriptor is held for it.] */
+    /* Most sealed segment files mapped at a time; least recently used go first, those that events and iterators are in
+     * stay. No descriptor is held for them. > 0; default 64. */
     uint32_t fd_budget;
 
     /* How many events a lossy subscriber may fall behind before it skips. > 0; default 8192. [kept] */
@@ -823,7 +823,8 @@ struct fbat_event {
 };
 
 /* The event with this id. *out_event is pinned until fbat_event_release.
- * FBAT_ERR_NOT_FOUND: no visible event has it. Any thread. */
+ * FBAT_ERR_NOT_FOUND: no visible event has it. FBAT_ERR_IO, _NO_MEMORY, _PERMISSION, _DAMAGED: a segment that may hold it
+ * cannot be opened; error names it, and the store stays as it was. Any thread. */
 FBAT_API int fbat_get(struct fbat_store *store, const struct fbat_id *id, struct fbat_event *out_event,
                       struct fbat_error *out_error);
 
@@ -836,7 +837,8 @@ FBAT_API int fbat_latest(struct fbat_store *store, struct fbat_slice entity, str
                          struct fbat_event *out_event, struct fbat_error *out_error);
 
 /* Keeps an event that an iterator gave beyond the iterator's next step: pins it until fbat_event_release.
- * Nothing when it is pinned already. Any thread. */
+ * Nothing when it is pinned already. event->pin stays NULL when its segment was sealed meanwhile and its file cannot be
+ * opened. Any thread. */
 FBAT_API void fbat_event_retain(struct fbat_event *event, struct fbat_store *store);
 
 /* Ends the pin; the event's slices are invalid afterwards. NULL and unpinned events are accepted. Any thread. */
@@ -897,7 +899,9 @@ FBAT_API int fbat_query(struct fbat_store *store, const struct fbat_region *regi
                         struct fbat_error *out_error);
 
 /* The next event: FBAT_OK and the event, or FBAT_END. *out_event is borrowed until the next call on this iterator;
- * fbat_event_retain keeps it longer. FBAT_ERR_DAMAGED: the record is unreadable; error names the place. */
+ * fbat_event_retain keeps it longer. FBAT_ERR_DAMAGED: the record is unreadable; error names the place. FBAT_ERR_IO,
+ * _NO_MEMORY, _PERMISSION: the next segment cannot be opened (no descriptor to be had, its file gone); the same call may be
+ * tried again. */
 FBAT_API int fbat_iterator_next(struct fbat_iterator *iterator, struct fbat_event *out_event,
                                 struct fbat_error *out_error);
 

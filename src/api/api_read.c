@@ -21,32 +21,32 @@ struct wanted {
     struct fbat_slice entity, scope;
 };
 
-static bool find_wanted(const struct segment_list *list, uint64_t visible, const struct wanted *wanted,
-                        struct segment_index **out_index, uint32_t *out_position) {
+static int find_wanted(const struct segment_list *list, uint64_t visible, const struct wanted *wanted,
+                       struct segment_index **out_index, uint32_t *out_position, struct fbat_error *error) {
     if (wanted->id)
         return segment_list_find_id(list, visible, wanted->id, segment_index_id_hash(wanted->id), out_index,
-                                    out_position);
+                                    out_position, error);
     if (wanted->sequence)
-        return segment_list_find_sequence(list, visible, wanted->sequence, out_index, out_position);
-    return segment_list_find_latest(list, visible, wanted->scope, wanted->entity, out_index, out_position);
+        return segment_list_find_sequence(list, visible, wanted->sequence, out_index, out_position, error);
+    return segment_list_find_latest(list, visible, wanted->scope, wanted->entity, out_index, out_position, error);
 }
 
 static int read_event(struct fbat_store *store, const struct wanted *wanted, struct fbat_event *out_event,
                       struct fbat_error *error) {
     struct segment_list *list;
-    struct segment_index *index;
+    struct segment_index *index = NULL;
     uint64_t visible;
-    uint32_t position;
+    uint32_t position = 0;
     if (!out_event)
         return error_set(error, FBAT_ERR_ARGUMENT, "out_event is NULL");
     FBAT_TRY(store_snapshot(store, &list, &visible, error));
-    int status = FBAT_ERR_NOT_FOUND;
-    if (find_wanted(list, visible, wanted, &index, &position)) {
+    int status = find_wanted(list, visible, wanted, &index, &position, error);
+    if (status == FBAT_OK) {
         status = segment_index_view(index, position, out_event, error);
-        if (status == FBAT_OK) {
-            segment_index_retain(index);
+        if (status == FBAT_OK)
             out_event->pin = index;
-        }
+        else
+            segment_index_release(index);
     }
     segment_list_release(list);
     return status;
@@ -177,17 +177,19 @@ int fbat_iterator_next(struct fbat_iterator *iterator, struct fbat_event *out_ev
 
 void fbat_event_retain(struct fbat_event *event, struct fbat_store *store) {
     struct segment_list *list;
-    struct segment_index *index;
-    uint32_t position;
+    struct segment_index *index = NULL;
+    uint32_t position = 0;
+    struct fbat_error ignored;
     if (!event || event->pin || !store)
         return;
     /* The iterator's list may be older than the current one; the event's segment is in both, and its bytes are the
      * same file's. Point the view into the mapping that is pinned. */
     list = directory_acquire(&store->directory);
-    if (segment_list_find_sequence(list, event->sequence, event->sequence, &index, &position) &&
-        segment_index_view(index, position, event, NULL) == FBAT_OK) {
-        segment_index_retain(index);
-        event->pin = index;
+    if (segment_list_find_sequence(list, event->sequence, event->sequence, &index, &position, &ignored) == FBAT_OK) {
+        if (segment_index_view(index, position, event, NULL) == FBAT_OK)
+            event->pin = index;
+        else
+            segment_index_release(index);
     }
     segment_list_release(list);
 }

@@ -44,13 +44,21 @@ bool atomic_group_goes_on(const struct segment_index *index, uint32_t position) 
     return staged_frame_end(index, row) == (uint64_t)next->frame_words * 8 && staged_frame_end(index, next) != 0;
 }
 
-uint64_t atomic_group_align(const struct segment_list *list, uint64_t sequence) {
-    struct segment_index *index;
-    uint32_t position;
-    if (!segment_list_find_sequence(list, sequence, sequence, &index, &position) ||
-        !atomic_group_goes_on(index, position))
-        return sequence;
-    while (position > 0 && atomic_group_goes_on(index, position - 1))
-        position--;
-    return segment_index_row(index, position)->sequence - 1;
+int atomic_group_align(const struct segment_list *list, uint64_t sequence, uint64_t *out_sequence,
+                       struct fbat_error *error) {
+    struct segment_index *index = NULL;
+    uint32_t position = 0;
+    int status = segment_list_find_sequence(list, sequence, sequence, &index, &position, error);
+    if (status < 0 && status != FBAT_ERR_NOT_FOUND)
+        return status;
+    *out_sequence = sequence;
+    if (status < 0)
+        return FBAT_OK;
+    if (atomic_group_goes_on(index, position)) {
+        while (position > 0 && atomic_group_goes_on(index, position - 1))
+            position--;
+        *out_sequence = segment_index_row(index, position)->sequence - 1;
+    }
+    segment_index_release(index);
+    return FBAT_OK;
 }

@@ -20,7 +20,8 @@
 bool atomic_group_goes_on(const struct segment_index *index, uint32_t position);
 
 /* The sequence where the last whole group up to `sequence` ends: `sequence`, unless that is in the middle of one.
- * `sequence` is visible. */
-uint64_t atomic_group_align(const struct segment_list *list, uint64_t sequence);
+ * `sequence` is visible. Errors: as segment_list_pin. */
+int atomic_group_align(const struct segment_list *list, uint64_t sequence, uint64_t *out_sequence,
+                       struct fbat_error *error);
 
 #endif

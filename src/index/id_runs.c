@@ -49,14 +49,14 @@ void id_run_remove_file(struct os *os, const char *dir, struct id_run_range rang
     (void)os->methods->path_remove(os, path);
 }
 
-const struct segment_index *id_runs_segment(const struct segment_list *list, uint64_t segment_id) {
-    return list->indexes[segment_id - list->indexes[0]->segment->header.segment_id];
+struct segment_slot *id_runs_segment(const struct segment_list *list, uint64_t segment_id) {
+    return list->slots[segment_id - list->slots[0]->segment_id];
 }
 
 static bool holds_range(const struct segment_list *list, struct id_run_range range) {
     if (list->count == 0)
         return false;
-    uint64_t first = list->indexes[0]->segment->header.segment_id;
+    uint64_t first = list->slots[0]->segment_id;
     return range.first >= first && range.last - first < list->count;
 }
 
@@ -82,12 +82,12 @@ struct id_run_header id_runs_describe(const struct segment_list *list, const str
         .entry_count = id_runs_count_entries(list, range),
     };
     for (uint64_t id = range.first; id <= range.last; id++) {
-        const struct segment_index *index = id_runs_segment(list, id);
+        const struct segment_slot *slot = id_runs_segment(list, id);
         const struct id_run_segment segment = {
-            .generation = index->segment->header.generation,
-            .first_sequence = index->summary.first_sequence,
-            .event_count = index->summary.event_count,
-            .last_hash = index->summary.last_hash,
+            .generation = slot->generation,
+            .first_sequence = slot->summary.first_sequence,
+            .event_count = slot->summary.event_count,
+            .last_hash = slot->summary.last_hash,
         };
         id_run_digest_segment(header.segments_digest, &segment);
     }
@@ -114,7 +114,7 @@ static uint64_t run_memory(const struct id_run *run) {
 
 static void note_id_range(struct id_run *run, const struct segment_list *list) {
     FBAT_ASSERT(run);
-    const struct segment_index *first = id_runs_segment(list, run->header.range.first);
+    const struct segment_slot *first = id_runs_segment(list, run->header.range.first);
     run->id_min = first->summary.id_min;
     run->id_max = first->summary.id_max;
     for (uint64_t id = run->header.range.first + 1; id <= run->header.range.last; id++) {

@@ -42,7 +42,7 @@ enum {
  * and each window is sorted by itself. Only ids whose home is near the end may stand at the front, before the first
  * empty slot (`head`): they belong to the last window. */
 struct slot_cursor {
-    const struct segment_index *index;
+    struct segment_index *index; /* pinned; NULL in a source that is a run */
     const struct slots_table *table;
     uint64_t head;    /* the first empty slot */
     uint64_t slot;    /* not looked at yet */
@@ -176,10 +176,11 @@ static int advance_source(struct id_source *source, struct fbat_error *error) {
     return source->of_run.run ? advance_run(source, error) : advance_segment(source, error);
 }
 
-static int start_segment_source(struct id_source *source, const struct segment_index *index, struct fbat_error *error) {
+/* Pins the segment until the builder is done. */
+static int start_segment_source(struct id_source *source, struct segment_slot *slot, struct fbat_error *error) {
     struct slot_cursor *cursor = &source->of_segment;
-    cursor->index = index;
-    cursor->table = atomic_load_explicit(&index->id_slots.table, memory_order_acquire);
+    FBAT_TRY(segment_slot_pin(slot, &cursor->index, error));
+    cursor->table = atomic_load_explicit(&cursor->index->id_slots.table, memory_order_acquire);
     while (cursor->head < cursor->table->size && slot_number(cursor, cursor->head) != 0)
         cursor->head++;
     source->segment = source->segment_first;
@@ -357,8 +358,10 @@ static int prepare_builder(struct run_builder *builder, struct fbat_error *error
 }
 
 static void deinit_builder(struct run_builder *builder) {
-    for (size_t at = 0; at < builder->source_count; at++)
+    for (size_t at = 0; at < builder->source_count; at++) {
         memory_free(builder->sources[at].of_segment.hashes);
+        segment_index_release(builder->sources[at].of_segment.index);
+    }
     memory_free(builder->sources);
     memory_free(builder->bucket);
     memory_free(builder->checksums);
@@ -418,7 +421,7 @@ static bool find_group(const struct segment_list *list, struct id_run_range gap,
 }
 
 static bool find_uncovered_group(const struct segment_list *list, struct id_run_range *out_range) {
-    uint64_t first = list->indexes[0]->segment->header.segment_id, next = first;
+    uint64_t first = list->slots[0]->segment_id, next = first;
     for (uint32_t at = 0; list->runs && at < list->runs->count; at++) {
         const struct id_run_header *header = &list->runs->runs[at]->header;
         if (find_group(list, (struct id_run_range){next, header->range.first - 1}, out_range))

@@ -29,7 +29,7 @@ void id_run_remove_file(struct os *os, const char *dir, struct id_run_range rang
 
 /* ---- the segments of a range, all of them in the list ---- */
 
-const struct segment_index *id_runs_segment(const struct segment_list *list, uint64_t segment_id);
+struct segment_slot *id_runs_segment(const struct segment_list *list, uint64_t segment_id);
 bool id_runs_all_sealed(const struct segment_list *list, struct id_run_range range);
 uint64_t id_runs_count_entries(const struct segment_list *list, struct id_run_range range);
 

@@ -61,8 +61,8 @@ static int apply_options(struct query *query, const struct fbat_query_options *o
 }
 
 /* A snapshot in the middle of a batch or fence goes back before it: that is seen whole or not at all. */
-static void align_snapshot(struct query *query) {
-    query->snapshot = atomic_group_align(query->list, query->snapshot);
+static int align_snapshot(struct query *query, struct fbat_error *error) {
+    return atomic_group_align(query->list, query->snapshot, &query->snapshot, error);
 }
 
 static int prepare_query(struct query *query, const struct fbat_region *region,
@@ -71,7 +71,7 @@ static int prepare_query(struct query *query, const struct fbat_region *region,
     region = region ? region : &everything;
     FBAT_TRY(check_region(region, error));
     FBAT_TRY(apply_options(query, options, error));
-    align_snapshot(query);
+    FBAT_TRY(align_snapshot(query, error));
     FBAT_TRY(copy_region(query, region, error));
     bool prefix = region->flags & FBAT_REGION_ENTITY_PREFIX;
     query->exact_stream = region->entity.size > 0 && region->scope.size > 0 && !prefix;
@@ -96,6 +96,7 @@ int query_init(struct query *query, struct segment_list *list, uint64_t visible,
 }
 
 void query_deinit(struct query *query) {
+    segment_index_release(query->index);
     if (query->list)
         segment_list_release(query->list);
     memory_free(query->names);
@@ -233,25 +234,57 @@ static bool step_in_segment(struct query *query, uint32_t *out_position) {
     return false;
 }
 
-static struct segment_index *next_index(struct query *query) {
-    if (query->backward)
-        return query->next_segment == 0 ? NULL : query->list->indexes[--query->next_segment];
-    return query->next_segment == query->list->count ? NULL : query->list->indexes[query->next_segment++];
+static bool may_match(const struct query *query, uint32_t at) {
+    const struct fbat_region *region = &query->region;
+    uint64_t last = query->snapshot;
+    if (region->sequence_max > 0 && region->sequence_max < last)
+        last = region->sequence_max;
+    return segment_slot_may_hold(query->list->slots[at], region->sequence_min, last,
+                                 region->time_min_us > 0 ? region->time_min_us : INT64_MIN,
+                                 region->time_max_us != 0 ? region->time_max_us : INT64_MAX);
+}
+
+/* The position of the next segment that may hold a match; count when there is none. */
+static uint32_t find_segment(const struct query *query) {
+    uint32_t count = query->list->count;
+    for (uint32_t left = query->backward ? query->next_segment : count - query->next_segment; left > 0; left--) {
+        uint32_t at = query->backward ? left - 1 : count - left;
+        if (may_match(query, at))
+            return at;
+    }
+    return count;
+}
+
+/* Pins the next segment and prepares it. FBAT_END when there is none. On failure the next call tries again. Before,
+ * the segment of the event that was given last stays pinned. */
+static int enter_segment(struct query *query, struct fbat_error *error) {
+    struct segment_index *index = NULL;
+    segment_index_release(query->index);
+    query->index = NULL;
+    uint32_t at = find_segment(query);
+    if (at == query->list->count)
+        return FBAT_END;
+    FBAT_TRY(segment_list_pin(query->list, at, &index, error));
+    int status = prepare_segment(query, index, error);
+    if (status == FBAT_OK) {
+        query->next_segment = query->backward ? at : at + 1;
+        return FBAT_OK;
+    }
+    query->index = NULL;
+    segment_index_release(index);
+    return status;
 }
 
 int query_next(struct query *query, struct segment_index **out_index, uint32_t *out_position,
                struct fbat_error *error) {
-    if (query->left == 0)
-        return FBAT_END;
-    for (;;) {
+    int status = query->left == 0 ? FBAT_END : FBAT_OK;
+    while (status == FBAT_OK) {
         if (query->index && step_in_segment(query, out_position)) {
             *out_index = query->index;
             query->left -= query->left != UINT64_MAX;
             return FBAT_OK;
         }
-        struct segment_index *index = next_index(query);
-        if (!index)
-            return FBAT_END;
-        FBAT_TRY(prepare_segment(query, index, error));
+        status = enter_segment(query, error);
     }
+    return status;
 }

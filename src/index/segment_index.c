@@ -16,6 +16,7 @@
 #include "base/id.h"
 #include "base/limits.h"
 #include "base/memory.h"
+#include "index/segment_slot.h"
 #include "log/footer_writer.h"
 
 enum { INSERT_AHEAD = 16 };
@@ -122,11 +123,16 @@ int segment_index_open_footer(struct segment *segment, struct segment_index **ou
 }
 
 void segment_index_retain(struct segment_index *index) {
-    atomic_fetch_add_explicit(&index->references, 1, memory_order_relaxed);
+    if (index->slot)
+        segment_slot_pin_again(index->slot);
+    else
+        atomic_fetch_add_explicit(&index->references, 1, memory_order_relaxed);
 }
 
 void segment_index_release(struct segment_index *index) {
-    if (index && atomic_fetch_sub_explicit(&index->references, 1, memory_order_acq_rel) == 1)
+    if (index && index->slot)
+        segment_slot_unpin(index->slot);
+    else if (index && atomic_fetch_sub_explicit(&index->references, 1, memory_order_acq_rel) == 1)
         destroy_index(index);
 }
 

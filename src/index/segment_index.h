@@ -9,7 +9,8 @@
  *                                ^ | next, previous in stream
  *     scope, entity ──hash──> stream slots ──> stream (first row, last row)
  *
- * Counted: the directory holds one reference, and so does every list, iterator and event that points here.
+ * Counted: a slot of the directory holds one reference, and so does every iterator and event that points here. A sealed
+ * one in a slot is counted by the slot (index/segment_slot.h).
  *
  * Threads. One writer adds (under the sequencer's or the follower's lock); readers never wait.
  *
@@ -38,12 +39,15 @@
 
 #define SEGMENT_INDEX_NONE UINT32_MAX /* no stream */
 
+struct segment_slot;
+
 struct segment_index {
-    atomic_uint references;
-    struct segment *segment; /* owned */
-    bool sealed;             /* mapped from the footer; immutable */
-    struct chunks rows;      /* struct footer_row */
-    struct chunks streams;   /* struct footer_stream */
+    atomic_uint references;    /* 1 while `slot` counts */
+    struct segment_slot *slot; /* of a sealed segment that it stands in; NULL = none */
+    struct segment *segment;   /* owned */
+    bool sealed;               /* mapped from the footer; immutable */
+    struct chunks rows;        /* struct footer_row */
+    struct chunks streams;     /* struct footer_stream */
     struct slots id_slots;
     struct slots stream_slots;
     _Atomic uint32_t row_count;    /* published rows */

@@ -10,7 +10,7 @@
  * What does not belong to the log is no finding: the frames of a fence that was cancelled, and whatever a segment holds
  * behind the first sequence of the next one, which has taken over.
  *
- * Memory: one stream head per stream, and the index of one segment, plus the mapped footers of the ones before.
+ * Memory: one stream head per stream, and the index of one segment; of the segments before, a few are mapped at a time.
  *
  * Beside a writer, all up to what was visible at the start is verified; what lies behind is none of our business.
  *
@@ -31,6 +31,8 @@
 #include "log/walk.h"
 #include "store/store.h"
 
+enum { SEGMENTS_OPEN_MAX = 64 }; /* of those before the one under way */
+
 struct check_run {
     struct os *os;
     const char *dir;
@@ -49,7 +51,7 @@ struct check_run {
     uint8_t last_hash[SHA256_BYTES];
     struct fbat_id id_made; /* by the store, up to the segment under way */
     bool last_hash_known;
-    struct segment_list *done; /* indexes of the segments before, for looking up ids */
+    struct directory done; /* the segments before, for looking up ids */
 
     /* of the segment under way */
     struct segment *segment;
@@ -122,22 +124,35 @@ static int check_stream(struct check_run *run, const struct fbat_event *event, u
     return FBAT_OK;
 }
 
-static void check_id(struct check_run *run, const struct fbat_event *event, uint64_t offset) {
+/* The event before that has the same id, in an earlier segment. */
+static int find_earlier(struct check_run *run, const struct fbat_event *event, uint64_t id_hash, uint64_t *out_sequence,
+                        struct fbat_error *error) {
     struct segment_index *index = NULL;
+    uint32_t position = 0;
+    const struct segment_list *list = run->done.current; /* nobody else changes it */
+    FBAT_TRY(segment_list_find_id(list, UINT64_MAX, &event->id, id_hash, &index, &position, error));
+    *out_sequence = segment_index_row(index, position)->sequence;
+    segment_index_release(index);
+    return FBAT_OK;
+}
+
+static int check_id(struct check_run *run, const struct fbat_event *event, uint64_t offset, struct fbat_error *error) {
     uint32_t position;
+    uint64_t earlier = 0;
+    int status = FBAT_OK;
     uint64_t id_hash = segment_index_id_hash(&event->id);
-    bool twice =
-        run->index && segment_index_find_id(run->index, run->index->rows_added, id_hash, &event->id, &position);
-    if (twice)
-        index = run->index;
+    if (run->index && segment_index_find_id(run->index, run->index->rows_added, id_hash, &event->id, &position))
+        earlier = segment_index_row(run->index, position)->sequence;
     else
-        twice = segment_list_find_id(run->done, UINT64_MAX, &event->id, id_hash, &index, &position);
-    if (twice)
+        status = find_earlier(run, event, id_hash, &earlier, error);
+    if (status < 0 && status != FBAT_ERR_NOT_FOUND)
+        return status;
+    if (status == FBAT_OK)
         report_place(run, FBAT_FINDING_ID, true, offset, event->sequence,
-                     "its id is also that of the event at sequence %" PRIu64,
-                     segment_index_row(index, position)->sequence);
+                     "its id is also that of the event at sequence %" PRIu64, earlier);
     if (fbat_id_is_none(&event->id))
         report_place(run, FBAT_FINDING_RECORD, true, offset, event->sequence, "the event has no id");
+    return FBAT_OK;
 }
 
 static int check_event(struct check_run *run, const uint8_t *at, const struct record_sizes *sizes, uint64_t sequence,
@@ -157,7 +172,7 @@ static int check_event(struct check_run *run, const uint8_t *at, const struct re
     memcpy(run->last_hash, event.hash, sizeof run->last_hash);
     run->last_hash_known = true;
     run->report.events++;
-    check_id(run, &event, offset);
+    FBAT_TRY(check_id(run, &event, offset, error));
     return check_stream(run, &event, offset, error);
 }
 
@@ -624,12 +639,7 @@ static int check_contents(struct check_run *run, struct fbat_error *error) {
 }
 
 static int keep_index(struct check_run *run, struct fbat_error *error) {
-    struct segment_list *list =
-        memory_resize(run->done, sizeof *list + (run->done->count + 1) * sizeof list->indexes[0]);
-    if (!list)
-        return error_set_no_memory(error);
-    run->done = list;
-    list->indexes[list->count++] = run->index;
+    FBAT_TRY(directory_append(&run->done, run->index, error));
     run->index = NULL;
     return FBAT_OK;
 }
@@ -725,6 +735,7 @@ static int check_store(struct check_run *run, struct fbat_error *error) {
     FBAT_TRY(check_meta(run, &readable, error));
     if (!readable)
         return FBAT_OK;
+    directory_set_files(&run->done, run->os, run->dir, &run->meta.store_id, SEGMENTS_OPEN_MAX);
     char path[LIMIT_PATH_BYTES + 8];
     snprintf(path, sizeof path, "%s/LOCK", run->dir);
     if (run->os->methods->file_open(run->os, path, OS_OPEN_READ, &run->lock_file))
@@ -742,8 +753,7 @@ static int check_store(struct check_run *run, struct fbat_error *error) {
 static void deinit_run(struct check_run *run) {
     if (run->index)
         segment_index_release(run->index);
-    if (run->done)
-        segment_list_release(run->done);
+    directory_deinit(&run->done);
     if (run->lock_file)
         run->os->methods->file_close(run->os, run->lock_file);
     streams_deinit(&run->streams);
@@ -751,10 +761,8 @@ static void deinit_run(struct check_run *run) {
 
 static int init_run(struct check_run *run, struct fbat_error *error) {
     run->expected = 1;
-    run->done = memory_allocate_zero(sizeof *run->done);
-    if (!run->done)
+    if (!directory_init(&run->done))
         return error_set_no_memory(error);
-    atomic_init(&run->done->references, 1);
     return streams_init(&run->streams) ? FBAT_OK : error_set_no_memory(error);
 }
 

@@ -93,7 +93,7 @@ uint64_t follow_durable(struct fbat_store *store) {
 
 static struct segment_index *newest_index(struct fbat_store *store) {
     const struct segment_list *list = store->directory.current; /* changed under follow_lock only */
-    return list->count == 0 ? NULL : list->indexes[list->count - 1];
+    return list->count == 0 ? NULL : list->slots[list->count - 1]->index;
 }
 
 /* ---- one segment ---- */

@@ -159,6 +159,11 @@ static int announce_close(struct fbat_store *store, struct fbat_error *error) {
 
 /* ---- opening ---- */
 
+/* Once the store's identity is known, and before there is a segment. */
+static void set_files(struct fbat_store *store) {
+    directory_set_files(&store->directory, store->os, store->dir, &store->meta.store_id, store->config.fd_budget);
+}
+
 /* Runs of ids only save work: where they are missing, segments are asked one by one. */
 static void open_id_runs(struct fbat_store *store) {
     struct fbat_error ignored;
@@ -169,6 +174,7 @@ static int open_for_writing(struct fbat_store *store, struct fbat_error *error) 
     FBAT_TRY(meta_prepare_dir(store->os, store->dir, error));
     FBAT_TRY(take_lock_file(store, error));
     FBAT_TRY(meta_create_or_read(store->os, store->dir, &store->meta, error));
+    set_files(store);
     struct live live;
     FBAT_TRY(live_read(store->os, store->lock_file, &store->meta.store_id, &live, error));
     struct sequencer_start start = {0};
@@ -185,6 +191,7 @@ static int open_for_writing(struct fbat_store *store, struct fbat_error *error) 
 
 static int open_for_reading(struct fbat_store *store, struct fbat_error *error) {
     FBAT_TRY(meta_read(store->os, store->dir, &store->meta, error));
+    set_files(store);
     follow_attach(store);
     bool writer_alive = store->lock_file && store->os->methods->file_lock_holder(store->os, store->lock_file) != 0;
     struct live live;

@@ -27,10 +27,10 @@ static void count_system(const struct segment_index *index, uint32_t limit, stru
         stats->system_events += FBAT_KIND_CATEGORY(segment_index_row(index, position)->kind) == FBAT_CATEGORY_SYSTEM;
 }
 
-static int count_files(struct fbat_store *store, const struct segment_index *index, struct fbat_stats *stats,
+static int count_files(struct fbat_store *store, uint64_t segment_id, struct fbat_stats *stats,
                        struct fbat_error *error) {
     char path[LIMIT_PATH_BYTES];
-    segment_path(store->dir, index->segment->header.segment_id, path);
+    segment_path(store->dir, segment_id, path);
     struct os_file *file;
     uint64_t allocated = 0;
     int os_errno = store->os->methods->file_open(store->os, path, OS_OPEN_READ, &file);
@@ -54,29 +54,36 @@ static void note_range(const struct segment_index *index, uint32_t limit, struct
     stats->last_recorded_us = last->recorded_us;
 }
 
-static int count_segment(struct fbat_store *store, const struct segment_index *index, uint64_t visible,
+static int count_rows_seen(const struct segment_index *index, uint32_t limit, struct fbat_stats *stats,
+                           struct fbat_error *error) {
+    if (limit == 0)
+        return FBAT_OK;
+    note_range(index, limit, stats);
+    stats->events += limit;
+    count_streams(index, limit, &stats->streams);
+    count_system(index, limit, stats);
+    const struct footer_row *last = segment_index_row(index, limit - 1);
+    struct fbat_event event;
+    FBAT_TRY(segment_index_view(index, limit - 1, &event, error));
+    uint64_t end = (uint64_t)last->record_words * 8 + record_bytes(event.scope.size, event.entity.size, event.tags.size,
+                                                                   event.headers.size, event.payload.size);
+    stats->bytes_of_frames += end - SEGMENT_HEADER_BYTES;
+    return FBAT_OK;
+}
+
+static int count_segment(struct fbat_store *store, struct segment_slot *slot, uint64_t visible,
                          struct fbat_stats *stats, struct fbat_error *error) {
-    uint32_t limit = directory_row_limit(index, visible);
+    struct segment_index *index = NULL;
+    FBAT_TRY(segment_slot_pin(slot, &index, error));
+    int status = count_rows_seen(index, directory_row_limit(index, visible), stats, error);
+    if (slot->sealed)
+        stats->bytes_of_footers += index->segment->file_bytes - slot->summary.frames_end;
+    segment_index_release(index);
+    FBAT_TRY(status);
     stats->segments++;
-    stats->segments_sealed += index->sealed;
-    if (limit > 0) {
-        note_range(index, limit, stats);
-        stats->events += limit;
-        count_streams(index, limit, &stats->streams);
-        count_system(index, limit, stats);
-        const struct footer_row *last = segment_index_row(index, limit - 1);
-        struct fbat_event event;
-        FBAT_TRY(segment_index_view(index, limit - 1, &event, error));
-        uint64_t end =
-            (uint64_t)last->record_words * 8 +
-            record_bytes(event.scope.size, event.entity.size, event.tags.size, event.headers.size, event.payload.size);
-        stats->bytes_of_frames += end - SEGMENT_HEADER_BYTES;
-    }
-    if (index->sealed) {
-        stats->bytes_of_footers += index->segment->file_bytes - index->summary.frames_end;
-        stats->memory_index += segment_index_memory(index);
-    }
-    return count_files(store, index, stats, error);
+    stats->segments_sealed += slot->sealed;
+    stats->memory_index += slot->sealed ? segment_slot_memory(slot) : 0;
+    return count_files(store, slot->segment_id, stats, error);
 }
 
 /* The active index's memory is its one adder's: the sequencer's or the follower's. */
@@ -87,7 +94,7 @@ static uint64_t active_memory(struct fbat_store *store) {
     pthread_mutex_lock(&store->follow_lock);
     struct segment_list *list = directory_acquire(&store->directory);
     for (uint32_t at = 0; at < list->count; at++)
-        bytes += list->indexes[at]->sealed ? 0 : segment_index_memory(list->indexes[at]);
+        bytes += list->slots[at]->sealed ? 0 : segment_index_memory(list->slots[at]->index);
     segment_list_release(list);
     pthread_mutex_unlock(&store->follow_lock);
     return bytes;
@@ -106,7 +113,7 @@ int store_stats(struct fbat_store *store, struct fbat_stats *out_stats, struct f
     };
     int status = FBAT_OK;
     for (uint32_t at = 0; at < list->count && status == FBAT_OK; at++)
-        status = count_segment(store, list->indexes[at], visible, &stats, error);
+        status = count_segment(store, list->slots[at], visible, &stats, error);
     segment_list_release(list);
     FBAT_TRY(status);
     stats.memory_index += active_memory(store);

@@ -22,10 +22,14 @@ static void read_receipts(struct sequencer *sequencer, const struct append *appe
         struct segment_index *index = NULL;
         uint32_t position = 0;
         struct fbat_event event = {0};
-        bool found = segment_list_find_sequence(list, sequence + item, sequence + item, &index, &position);
-        FBAT_ASSERT(found);
-        if (segment_index_view(index, position, &event, NULL) < 0)
-            continue; /* a page that went bad since: the append itself stands */
+        int status = segment_list_find_sequence(list, sequence + item, sequence + item, &index, &position, NULL);
+        FBAT_ASSERT(status != FBAT_ERR_NOT_FOUND);
+        if (status < 0)
+            continue; /* sealed meanwhile, and not to be opened now: the append itself stands */
+        if (segment_index_view(index, position, &event, NULL) < 0) {
+            segment_index_release(index);
+            continue; /* a page that went bad since: likewise */
+        }
         out_receipts[item] = (struct fbat_receipt){
             .sequence = event.sequence,
             .revision = event.revision,
@@ -34,6 +38,7 @@ static void read_receipts(struct sequencer *sequencer, const struct append *appe
             .level = (uint8_t)append->level,
         };
         memcpy(out_receipts[item].hash, event.hash, sizeof out_receipts[item].hash);
+        segment_index_release(index);
     }
     segment_list_release(list);
 }

@@ -87,10 +87,29 @@ static const char *find_difference(const struct fbat_new_event *event, const str
     return NULL;
 }
 
+/* The event of a key that is in the log: *out_known is borrowed while *out_pin is. */
+static int view_known(const struct sequencer *sequencer, uint64_t sequence, struct fbat_event *out_known,
+                      struct segment_index **out_pin, struct fbat_error *error) {
+    struct segment_index *index = NULL;
+    uint32_t position = 0;
+    struct segment_list *list = directory_acquire(sequencer->directory);
+    int status = segment_list_find_sequence(list, sequence, sequence, &index, &position, error);
+    segment_list_release(list);
+    FBAT_ASSERT(status != FBAT_ERR_NOT_FOUND); /* just found by its key */
+    FBAT_TRY(status);
+    status = segment_index_view(index, position, out_known, error);
+    if (status < 0)
+        segment_index_release(index);
+    else
+        *out_pin = index;
+    return status;
+}
+
 int draft_known(const struct sequencer *sequencer, const struct draft *draft, struct fbat_event *out_known,
-                struct fbat_error *error) {
-    if (draft->known_index)
-        return segment_index_view(draft->known_index, draft->known_position, out_known, error);
+                struct segment_index **out_pin, struct fbat_error *error) {
+    if (draft->known_sequence != 0)
+        return view_known(sequencer, draft->known_sequence, out_known, out_pin, error);
+    *out_pin = NULL;
     const struct segment *segment = sequencer->active->segment;
     const uint8_t *record = segment->map + draft->known_staged.record_offset;
     struct record_sizes sizes;
@@ -103,8 +122,10 @@ int draft_known(const struct sequencer *sequencer, const struct draft *draft, st
 static int check_known(const struct sequencer *sequencer, const struct fbat_new_event *event, const struct draft *draft,
                        struct fbat_error *error) {
     struct fbat_event known = {0};
-    FBAT_TRY(draft_known(sequencer, draft, &known, error));
+    struct segment_index *pin = NULL;
+    FBAT_TRY(draft_known(sequencer, draft, &known, &pin, error));
     const char *difference = find_difference(event, &draft->causation, &known);
+    segment_index_release(pin);
     if (!difference)
         return FBAT_OK;
     char text[FBAT_ID_TEXT_SIZE];
@@ -128,10 +149,11 @@ static bool add_key(struct sequencer *sequencer, uint32_t item) {
     return true;
 }
 
-/* Whether the key is in the store, or staged: FBAT_OK and draft->known, or FBAT_RETRY. */
-static int find_key(const struct sequencer *sequencer, const struct append *append, struct draft *draft) {
+/* Whether the key is in the store, or staged: FBAT_OK and draft->known, or FBAT_RETRY; or why it cannot be told. */
+static int find_key(const struct sequencer *sequencer, const struct append *append, struct draft *draft,
+                    struct fbat_error *error) {
     const struct staged_key *staged = key_set_find(&sequencer->staged_keys, &draft->id);
-    draft->known_index = NULL;
+    draft->known_sequence = 0;
     draft->known = staged != NULL;
     if (staged && !append->fence)
         return FBAT_RETRY;
@@ -139,11 +161,17 @@ static int find_key(const struct sequencer *sequencer, const struct append *appe
         draft->known_staged = *staged;
         return FBAT_OK;
     }
-    /* Indexes leave the directory only under the lock we hold, so what is found outlives the list. */
+    struct segment_index *index = NULL;
+    uint32_t position = 0;
     struct segment_list *list = directory_acquire(sequencer->directory);
-    draft->known = segment_list_find_id(list, directory_visible(sequencer->directory), &draft->id, draft->id_hash,
-                                        &draft->known_index, &draft->known_position);
+    int status = segment_list_find_id(list, directory_visible(sequencer->directory), &draft->id, draft->id_hash, &index,
+                                      &position, error);
     segment_list_release(list);
+    if (status < 0)
+        return status == FBAT_ERR_NOT_FOUND ? FBAT_OK : status;
+    draft->known = true;
+    draft->known_sequence = segment_index_row(index, position)->sequence;
+    segment_index_release(index);
     return FBAT_OK;
 }
 
@@ -160,7 +188,7 @@ static int draft_key(struct sequencer *sequencer, const struct append *append, u
         error_set(error, FBAT_ERR_IDEMPOTENCY_CONFLICT, "its id is also that of an item before it in the batch");
         return fail_item(error, FBAT_ERR_IDEMPOTENCY_CONFLICT, FBAT_STAGE_KEY, item, append->is_batch);
     }
-    int status = find_key(sequencer, append, draft);
+    int status = find_key(sequencer, append, draft, error);
     if (status == FBAT_OK && draft->known)
         status = check_known(sequencer, event, draft, error);
     return fail_item(error, status, FBAT_STAGE_KEY, item, append->is_batch);

@@ -41,14 +41,18 @@ static int note_last(const struct sequencer *sequencer, uint64_t sequence, struc
     struct fbat_event last = {0};
     if (sequence == 0)
         return FBAT_OK;
-    struct segment_list *list = directory_acquire(sequencer->directory); /* indexes outlive it: we hold the lock */
-    bool found = segment_list_find_sequence(list, sequence, sequence, &index, &position);
+    struct segment_list *list = directory_acquire(sequencer->directory);
+    int status = segment_list_find_sequence(list, sequence, sequence, &index, &position, error);
     segment_list_release(list);
-    FBAT_ASSERT(found); /* I1 */
-    FBAT_TRY(segment_index_view(index, position, &last, error));
-    header->last_recorded_us = last.recorded_us;
-    memcpy(header->last_hash, last.hash, sizeof header->last_hash);
-    return FBAT_OK;
+    FBAT_ASSERT(status != FBAT_ERR_NOT_FOUND); /* I1 */
+    FBAT_TRY(status);
+    status = segment_index_view(index, position, &last, error);
+    if (status == FBAT_OK) {
+        header->last_recorded_us = last.recorded_us;
+        memcpy(header->last_hash, last.hash, sizeof header->last_hash);
+    }
+    segment_index_release(index);
+    return status;
 }
 
 int rotation_header(struct sequencer *sequencer, uint64_t last_sequence, uint64_t frame_bytes,

@@ -34,8 +34,13 @@ static int allocate_drafts(struct sequencer *sequencer, struct fbat_error *error
 static int build_heads(struct sequencer *sequencer, struct fbat_error *error) {
     struct segment_list *list = directory_acquire(sequencer->directory);
     int status = streams_init(&sequencer->streams) ? FBAT_OK : error_set_no_memory(error);
-    for (uint32_t at = 0; at < list->count && status == FBAT_OK; at++)
-        status = streams_fold(&sequencer->streams, list->indexes[at], error);
+    for (uint32_t at = 0; at < list->count && status == FBAT_OK; at++) {
+        struct segment_index *index = NULL;
+        status = segment_list_pin(list, at, &index, error);
+        if (status == FBAT_OK)
+            status = streams_fold(&sequencer->streams, index, error);
+        segment_index_release(index);
+    }
     segment_list_release(list);
     return status;
 }

@@ -55,9 +55,8 @@ struct draft {
     uint64_t id_hash; /* while keys are looked up */
     struct fbat_id id;
     struct fbat_id causation;
-    bool known;                        /* its key is in the store already, or in the open fence */
-    struct segment_index *known_index; /* where; NULL: staged by the open fence ... */
-    uint32_t known_position;
+    bool known;                     /* its key is in the store already, or in the open fence */
+    uint64_t known_sequence;        /* at which; 0: staged by the open fence ... */
     struct staged_key known_staged; /* ... there */
     uint32_t previous_item;         /* the item before it of the same stream, counted from 1; 0: the head itself */
     uint16_t tags_bytes;
@@ -254,9 +253,9 @@ uint64_t sequencer_last_outside(const struct sequencer *sequencer);
  * failure, and then, nothing has changed. */
 int draft_append(struct sequencer *sequencer, const struct append *append, struct fbat_error *error);
 
-/* The event that has a draft's key already. */
+/* The event that has a draft's key already; a view that is borrowed until *out_pin is given to segment_index_release. */
 int draft_known(const struct sequencer *sequencer, const struct draft *draft, struct fbat_event *out_known,
-                struct fbat_error *error);
+                struct segment_index **out_pin, struct fbat_error *error);
 
 /* FBAT_OK, FBAT_RETRY, or the error of the first condition that does not hold now. */
 int draft_conditions(struct sequencer *sequencer, const struct append *append, struct fbat_error *error);

@@ -220,7 +220,11 @@ static int fill_known_receipts(struct sequencer *sequencer, const struct append 
     uint64_t durable = atomic_load_explicit(&sequencer->durable, memory_order_relaxed);
     for (uint32_t item = 0; item < append->count; item++) {
         struct fbat_event known = {0};
-        FBAT_TRY(draft_known(sequencer, &sequencer->drafts[item], &known, error));
+        struct segment_index *pin = NULL;
+        FBAT_TRY(draft_known(sequencer, &sequencer->drafts[item], &known, &pin, error));
+        uint8_t known_hash[SHA256_BYTES];
+        memcpy(known_hash, known.hash, sizeof known_hash);
+        segment_index_release(pin); /* what else is used of it below are numbers */
         /* The retry of a durable append must be durable, even if the original was only written. */
         if (append->level == FBAT_LEVEL_DURABLE && !append->fence && known.sequence > durable) {
             if (sequencer->syncing)
@@ -240,7 +244,7 @@ static int fill_known_receipts(struct sequencer *sequencer, const struct append 
             .replayed = 1,
             .level = level,
         };
-        memcpy(append->receipts_known[item].hash, known.hash, SHA256_BYTES);
+        memcpy(append->receipts_known[item].hash, known_hash, sizeof known_hash);
     }
     return FBAT_END;
 }

@@ -17,23 +17,28 @@ static int enter_filled(void **state) {
 
 static bool find_id(struct log *log, uint64_t visible, uint64_t sequence, uint64_t *out_sequence) {
     struct segment_list *list = directory_acquire(&log->directory);
-    struct segment_index *index;
+    struct segment_index *index = NULL;
     uint32_t position;
     struct fbat_id id = log_id(sequence);
-    bool found = segment_list_find_id(list, visible, &id, segment_index_id_hash(&id), &index, &position);
-    if (found)
+    int status = segment_list_find_id(list, visible, &id, segment_index_id_hash(&id), &index, &position, NULL);
+    if (status == FBAT_OK)
         *out_sequence = segment_index_row(index, position)->sequence;
+    else
+        assert_int_equal(status, FBAT_ERR_NOT_FOUND);
+    segment_index_release(index);
     segment_list_release(list);
-    return found;
+    return status == FBAT_OK;
 }
 
 static uint64_t latest(struct log *log, uint64_t visible, const char *scope, const char *entity) {
     struct segment_list *list = directory_acquire(&log->directory);
-    struct segment_index *index;
+    struct segment_index *index = NULL;
     uint32_t position;
     uint64_t sequence = 0;
-    if (segment_list_find_latest(list, visible, fbat_text(scope), fbat_text(entity), &index, &position))
+    if (segment_list_find_latest(list, visible, fbat_text(scope), fbat_text(entity), &index, &position, NULL) ==
+        FBAT_OK)
         sequence = segment_index_row(index, position)->sequence;
+    segment_index_release(index);
     segment_list_release(list);
     return sequence;
 }
@@ -62,12 +67,13 @@ static void every_sequence_is_found_up_to_what_is_visible(void **state) {
     struct segment_list *list = directory_acquire(&log->directory);
     for (uint64_t visible = 0; visible <= 8; visible++)
         for (uint64_t sequence = 0; sequence <= 10; sequence++) {
-            struct segment_index *index;
+            struct segment_index *index = NULL;
             uint32_t position;
-            bool found = segment_list_find_sequence(list, visible, sequence, &index, &position);
-            assert_int_equal(found, sequence >= 1 && sequence <= visible);
-            if (found)
+            int status = segment_list_find_sequence(list, visible, sequence, &index, &position, NULL);
+            assert_int_equal(status, sequence >= 1 && sequence <= visible ? FBAT_OK : FBAT_ERR_NOT_FOUND);
+            if (status == FBAT_OK)
                 assert_int_equal(segment_index_row(index, position)->sequence, sequence);
+            segment_index_release(index);
         }
     segment_list_release(list);
 }
@@ -86,18 +92,19 @@ static void a_list_keeps_what_it_had_while_segments_come_and_are_sealed(void **s
     struct log *log = *state;
     struct segment_list *before = directory_acquire(&log->directory);
     assert_int_equal(before->count, 3);
-    struct segment_index *active = before->indexes[2];
+    struct segment_index *active = before->slots[2]->index;
     log_rotate(log);
     log_append(log, &(struct log_event){.entity = "order-9"}, 1);
     assert_int_equal(before->count, 3);
-    assert_ptr_equal(before->indexes[2], active);
+    assert_ptr_equal(before->slots[2]->index, active);
     struct fbat_event event;
     assert_int_equal(segment_index_view(active, 1, &event, NULL), FBAT_OK);
     assert_int_equal(event.sequence, 8);
     struct segment_list *after = directory_acquire(&log->directory);
     assert_int_equal(after->count, 4);
-    assert_ptr_not_equal(after->indexes[2], active);
-    assert_true(after->indexes[2]->sealed);
+    assert_ptr_not_equal(after->slots[2], before->slots[2]);
+    assert_ptr_equal(after->slots[1], before->slots[1]);
+    assert_true(after->slots[2]->sealed && !before->slots[2]->sealed);
     segment_list_release(after);
     segment_list_release(before);
 }
@@ -109,7 +116,7 @@ static void rows_of_a_segment_are_limited_to_what_is_visible(void **state) {
         uint64_t left = visible > 8 ? 8 : visible;
         for (uint32_t at = 0; at < 3; at++) {
             uint32_t rows = at < 2 ? 3 : 2, wanted = left < rows ? (uint32_t)left : rows;
-            assert_int_equal(directory_row_limit(list->indexes[at], visible), wanted);
+            assert_int_equal(directory_row_limit(list->slots[at]->index, visible), wanted);
             left -= wanted;
         }
     }
@@ -155,9 +162,11 @@ static void an_empty_directory_finds_nothing(void **state) {
     assert_int_equal(directory_visible(&directory), 0);
     struct segment_list *list = directory_acquire(&directory);
     assert_int_equal(list->count, 0);
-    assert_false(segment_list_find_id(list, 5, &id, segment_index_id_hash(&id), &index, &position));
-    assert_false(segment_list_find_sequence(list, 5, 1, &index, &position));
-    assert_false(segment_list_find_latest(list, 5, fbat_text("s"), fbat_text("e"), &index, &position));
+    assert_int_equal(segment_list_find_id(list, 5, &id, segment_index_id_hash(&id), &index, &position, NULL),
+                     FBAT_ERR_NOT_FOUND);
+    assert_int_equal(segment_list_find_sequence(list, 5, 1, &index, &position, NULL), FBAT_ERR_NOT_FOUND);
+    assert_int_equal(segment_list_find_latest(list, 5, fbat_text("s"), fbat_text("e"), &index, &position, NULL),
+                     FBAT_ERR_NOT_FOUND);
     segment_list_release(list);
     directory_deinit(&directory);
     directory_deinit(&directory); /* a second time does nothing */

@@ -90,11 +90,12 @@ static int open_runs(struct world *world, bool writable) {
 }
 
 static uint64_t find(struct segment_list *list, uint64_t visible, const struct fbat_id *id) {
-    struct segment_index *index;
-    uint32_t position;
-    if (!segment_list_find_id(list, visible, id, segment_index_id_hash(id), &index, &position))
-        return 0;
-    return segment_index_row(index, position)->sequence;
+    struct segment_index *index = NULL;
+    uint32_t position = 0;
+    int status = segment_list_find_id(list, visible, id, segment_index_id_hash(id), &index, &position, NULL);
+    uint64_t sequence = status == FBAT_OK ? segment_index_row(index, position)->sequence : 0;
+    segment_index_release(index);
+    return sequence;
 }
 
 /* Every id is found at its sequence, and random ones are not. */
@@ -403,7 +404,7 @@ static void segments_that_a_run_does_not_name_are_not_asked(void **state) {
     struct segment_list *list = directory_acquire(&world->log.directory);
     /* A segment that claims to hold nothing any more would not be noticed by a lookup that does not ask it. */
     uint64_t sequence = 25; /* in segment 2 */
-    struct slots_table *table = atomic_load(&list->indexes[1]->id_slots.table);
+    struct slots_table *table = atomic_load(&list->slots[1]->index->id_slots.table);
     uint64_t size = table->size;
     table->size = 0; /* no probe of it finds anything */
     assert_int_equal(find(list, UINT64_MAX, &world->ids[sequence]), 0);
@@ -755,7 +756,7 @@ static void a_segment_whose_slots_lost_an_event_gets_no_run(void **state) {
     for (size_t at = 0; at < COUNT_OF(numbers); at++) {
         struct fbat_error error;
         bool more = false;
-        change_slot(world, list->indexes[2], numbers[at]);
+        change_slot(world, list->slots[2]->index, numbers[at]);
         assert_int_equal(maintain(world, &more, &error), FBAT_ERR_DAMAGED);
         assert_int_equal(error.segment_id, 3);
         assert_string_equal(run_files(world), "");

@@ -138,7 +138,7 @@ static void a_definition_is_one_event_of_the_librarys_own_stream(void **state) {
     assert_int_equal(kinds_define(world->store, 0x1001, fbat_text("order.placed"), NULL), FBAT_OK);
     assert_int_equal(store_snapshot(world->store, &list, &visible, NULL), FBAT_OK);
     assert_int_equal(visible, 1);
-    assert_int_equal(segment_index_view(list->indexes[0], 0, &event, NULL), FBAT_OK);
+    assert_int_equal(segment_index_view(list->slots[0]->index, 0, &event, NULL), FBAT_OK);
     assert_int_equal(event.kind, 0x0001);
     assert_int_equal(event.payload_type, FBAT_PAYLOAD_BYTES);
     assert_true(event.scope.size == 7 && memcmp(event.scope.data, "_system", 7) == 0);

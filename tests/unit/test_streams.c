@@ -180,7 +180,7 @@ static void folding_a_later_segment_goes_on_from_the_earlier_one(void **state) {
     struct segment_list *list = directory_acquire(&log->directory);
     assert_true(streams_init(&streams));
     for (uint32_t at = 0; at < list->count; at++)
-        assert_int_equal(streams_fold(&streams, list->indexes[at], NULL), FBAT_OK);
+        assert_int_equal(streams_fold(&streams, list->slots[at]->index, NULL), FBAT_OK);
     assert_int_equal(streams.count, 3);
     struct stream_head *again = find(&streams, "shop", "order-1"), *old = find(&streams, "shop", "order-2");
     assert_true(again->revision == 2 && again->last_sequence == 4 && again->local_segment == 2 && again->local == 1);
