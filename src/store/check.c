@@ -31,8 +31,6 @@
 #include "log/walk.h"
 #include "store/store.h"
 
-enum { SEGMENTS_OPEN_MAX = 64 }; /* of those before the one under way */
-
 struct check_run {
     struct os *os;
     const char *dir;
@@ -129,7 +127,8 @@ static int find_earlier(struct check_run *run, const struct fbat_event *event, u
                         struct fbat_error *error) {
     struct segment_index *index = NULL;
     uint32_t position = 0;
-    const struct segment_list *list = run->done.current; /* nobody else changes it */
+    /* Nobody else changes the list. All of it stays mapped: any id may stand in any segment. */
+    const struct segment_list *list = run->done.current;
     FBAT_TRY(segment_list_find_id(list, UINT64_MAX, &event->id, id_hash, &index, &position, error));
     *out_sequence = segment_index_row(index, position)->sequence;
     segment_index_release(index);
@@ -735,7 +734,6 @@ static int check_store(struct check_run *run, struct fbat_error *error) {
     FBAT_TRY(check_meta(run, &readable, error));
     if (!readable)
         return FBAT_OK;
-    directory_set_files(&run->done, run->os, run->dir, &run->meta.store_id, SEGMENTS_OPEN_MAX);
     char path[LIMIT_PATH_BYTES + 8];
     snprintf(path, sizeof path, "%s/LOCK", run->dir);
     if (run->os->methods->file_open(run->os, path, OS_OPEN_READ, &run->lock_file))
