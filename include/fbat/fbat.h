@@ -359,8 +359,9 @@ struct fbat_config {
     } sync;
 
     struct {
-        enum fbat_index_layout layout;  /* which view answers scans first; default aos. [kept: base rows answer] */
-        struct fbat_index_views views;  /* views beside the base rows; default all on. [kept: base rows answer] */
+        enum fbat_index_layout layout;  /* which view answers scans first; default aos = the planner's choice */
+        struct fbat_index_views views;  /* views beside the base rows; default all on. Off: neither kept, nor
+                                         * written, nor asked; the base rows answer, with the same result */
         uint8_t incremental_projection; /* fold only what is newer than the cached state; default 0. [kept] */
         uint8_t enable_checkpoint;      /* write index.ckpt at close and after compaction; default 1. [kept] */
         uint8_t enable_mmap_index;      /* write and prefer index.fbati, mapped at open; default 1. [kept] */

@@ -162,6 +162,7 @@ int fbat_query(struct fbat_store *store, const struct fbat_region *region, const
         memory_free(iterator);
         return status;
     }
+    iterator->query.views = views_wanted_by(&store->config);
     *out_iterator = iterator;
     return FBAT_OK;
 }
@@ -223,23 +224,14 @@ int fbat_stream(struct fbat_store *store, struct fbat_slice entity, struct fbat_
 static int count_rows(struct fbat_store *store, const struct fbat_region *region, uint64_t *by_kind,
                       uint64_t *out_total, struct fbat_error *error) {
     struct segment_list *list;
-    uint64_t visible, total = 0;
+    uint64_t visible;
     FBAT_TRY(store_snapshot(store, &list, &visible, error));
     struct query query;
     FBAT_TRY(query_init(&query, list, visible, region, NULL, error));
-    struct segment_index *index;
-    uint32_t position;
-    int status;
-    while ((status = query_next(&query, &index, &position, error)) == FBAT_OK) {
-        total++;
-        if (by_kind)
-            by_kind[segment_index_row(index, position)->kind]++;
-    }
+    query.views = views_wanted_by(&store->config);
+    int status = query_count(&query, by_kind, out_total, error);
     query_deinit(&query);
-    if (status < 0)
-        return status;
-    *out_total = total;
-    return FBAT_OK;
+    return status;
 }
 
 int fbat_query_count(struct fbat_store *store, const struct fbat_region *region, uint64_t *out_count,

@@ -1,5 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Walking a region. See the header for the plan. */
+/*
+ * Walking a region. See the header for the plan.
+ *
+ * Happy path: query_init copies the region; query_next prepares one segment after the other and gives its rows.
+ *
+ * Failure modes: memory for marks, and records that cannot be read while streams are marked; the query can only be closed
+ * then. Thread rule: in the header.
+ *
+ * I1: a source gives rows of [low, high) only, in the query's direction, each once.
+ */
 #include "index/query.h"
 
 #include <string.h>
@@ -74,6 +83,16 @@ static void align_snapshot(struct query *query) {
     query->snapshot = segment_index_row(index, position)->sequence - 1;
 }
 
+/* True when no event can match, whatever there is. */
+static bool contradicts_itself(const struct fbat_region *region) {
+    if (region->kind == 0)
+        return false;
+    unsigned category = FBAT_KIND_CATEGORY(region->kind);
+    if (region->category != 0 && region->category != category)
+        return true;
+    return category == FBAT_CATEGORY_SYSTEM && !(region->flags & FBAT_REGION_SYSTEM);
+}
+
 static int prepare_query(struct query *query, const struct fbat_region *region,
                          const struct fbat_query_options *options, struct fbat_error *error) {
     static const struct fbat_region everything = {.struct_size = sizeof everything};
@@ -88,6 +107,7 @@ static int prepare_query(struct query *query, const struct fbat_region *region,
     if (query->exact_stream)
         query->name_hash =
             hash_stream(query->region.scope.data, region->scope.size, query->region.entity.data, region->entity.size);
+    query->nothing = contradicts_itself(&query->region);
     query->next_segment = query->backward ? query->list->count : 0;
     return FBAT_OK;
 }
@@ -98,6 +118,7 @@ int query_init(struct query *query, struct segment_list *list, uint64_t visible,
     query->list = list;
     query->snapshot = visible;
     query->left = UINT64_MAX;
+    query->views = views_all;
     int status = prepare_query(query, region, options, error);
     if (status < 0)
         query_deinit(query);
@@ -126,10 +147,8 @@ static bool names_match(const struct fbat_region *region, const struct fbat_even
     return memcmp(event->entity.data, region->entity.data, region->entity.size) == 0;
 }
 
-/* Marks the streams of the segment whose names match; *out_any says whether there is one. */
-static int mark_streams(struct query *query, bool *out_any, struct fbat_error *error) {
-    uint32_t count = segment_index_stream_count(query->index);
-    uint64_t words = ((uint64_t)count + 63) / 64;
+static int clear_marks(struct query *query, struct fbat_error *error) {
+    uint64_t words = ((uint64_t)segment_index_stream_count(query->index) + 63) / 64;
     if (words > query->marks_words) {
         uint64_t *marks = memory_resize(query->marks, words * sizeof *marks);
         if (!marks)
@@ -137,18 +156,40 @@ static int mark_streams(struct query *query, bool *out_any, struct fbat_error *e
         query->marks = marks;
         query->marks_words = words;
     }
-    memset(query->marks, 0, words * sizeof *query->marks);
+    memset(query->marks, 0, query->marks_words * sizeof *query->marks);
+    return FBAT_OK;
+}
+
+static void mark_stream(struct query *query, uint32_t stream) {
+    query->marks[stream / 64] |= UINT64_C(1) << (stream % 64);
+}
+
+/* What is known of the region's scope in the segment, before streams are looked at. */
+struct scope_known {
+    enum views_answer answer; /* unknown without one in the region */
+    uint16_t number;
+};
+
+/* Marks the streams of the segment whose names match; *out_any says whether there is one. */
+static int mark_streams(struct query *query, const struct scope_known *scope, bool *out_any, struct fbat_error *error) {
+    uint32_t count = segment_index_stream_count(query->index);
+    bool by_number = scope->answer == VIEWS_FOUND, number_only = by_number && query->region.entity.size == 0;
+    FBAT_TRY(clear_marks(query, error));
     *out_any = false;
-    for (uint32_t stream = 0; stream < count; stream++) {
-        uint32_t first_row = segment_index_stream(query->index, stream)->first_row;
+    for (uint32_t at = 0; at < count; at++) {
+        const struct footer_stream *stream = segment_index_stream(query->index, at);
         struct fbat_event event;
-        if (first_row == 0 || first_row > query->high)
+        if (stream->first_row == 0 || stream->first_row > query->high)
             continue; /* begins after what we may see */
-        FBAT_TRY(segment_index_view(query->index, first_row - 1, &event, error));
-        if (names_match(&query->region, &event)) {
-            query->marks[stream / 64] |= UINT64_C(1) << (stream % 64);
-            *out_any = true;
+        if (by_number && stream->scope != scope->number)
+            continue;
+        if (!number_only) {
+            FBAT_TRY(segment_index_view(query->index, stream->first_row - 1, &event, error));
+            if (!names_match(&query->region, &event))
+                continue;
         }
+        mark_stream(query, at);
+        *out_any = true;
     }
     return FBAT_OK;
 }
@@ -181,21 +222,60 @@ static uint32_t first_of_stream(const struct query *query) {
     return query->backward ? segment_index_last_row(query->index, entry) : entry->first_row;
 }
 
+static struct tile_filter filter_of(const struct fbat_region *region) {
+    struct tile_filter filter = {.no_system = !(region->flags & FBAT_REGION_SYSTEM)};
+    if (region->kind != 0) {
+        filter.kind_mask = UINT16_MAX;
+        filter.kind_wanted = region->kind;
+    } else if (region->category != 0) {
+        filter.kind_mask = 0xf000;
+        filter.kind_wanted = (uint16_t)(region->category << 12);
+    }
+    if (filter.kind_mask != 0)
+        filter.no_system = false; /* the kind says it already */
+    return filter;
+}
+
+static int prepare_scan(struct query *query, struct fbat_error *error) {
+    struct tile_filter filter = filter_of(&query->region);
+    const struct fbat_region *region = &query->region;
+    struct scope_known scope = {.answer = VIEWS_UNKNOWN};
+    bool any = true, marked = query->by_names;
+    if (region->scope.size > 0 && (query->views.columns || query->views.tiles))
+        scope.answer = views_find_scope(query->index, query->high, region->scope, &scope.number);
+    if (scope.answer == VIEWS_ABSENT)
+        return FBAT_OK;
+    if (scope.answer == VIEWS_FOUND) {
+        filter.by_scope = true;
+        filter.scope = scope.number;
+        marked = region->entity.size > 0 || !tile_scan_knows_scopes(query->index, &query->views);
+    }
+    if (!tile_scan_init(&query->scan, query->index, &filter, &query->views, query->low, query->high, query->backward,
+                        &query->counts))
+        return FBAT_OK;
+    if (marked)
+        FBAT_TRY(mark_streams(query, &scope, &any, error));
+    if (!any)
+        return FBAT_OK;
+    query->source = QUERY_TILES;
+    query->check_marks = marked;
+    query->check_rows = marked || region->revision_min > 1 || region->revision_max > 0;
+    return FBAT_OK;
+}
+
 static int prepare_segment(struct query *query, struct segment_index *index, struct fbat_error *error) {
     query->index = index;
-    query->row_number = 0;
+    query->source = QUERY_NOTHING;
+    query->tile_mask = 0;
     narrow_range(query);
-    if (query->low >= query->high)
+    if (query->low >= query->high || query->nothing)
         return FBAT_OK;
-    if (query->exact_stream) {
-        query->row_number = first_of_stream(query);
-        return FBAT_OK;
-    }
-    bool any = true;
-    if (query->by_names)
-        FBAT_TRY(mark_streams(query, &any, error));
-    if (any)
-        query->row_number = query->backward ? query->high : query->low + 1;
+    if (!query->exact_stream)
+        return prepare_scan(query, error);
+    query->source = QUERY_LINKS;
+    query->check_rows = true;
+    query->check_marks = false;
+    query->row_number = first_of_stream(query);
     return FBAT_OK;
 }
 
@@ -203,10 +283,10 @@ static int prepare_segment(struct query *query, struct segment_index *index, str
 static uint32_t row_after(const struct query *query, const struct footer_row *row) {
     uint32_t number = query->row_number;
     if (query->backward) {
-        uint32_t before = query->exact_stream ? segment_index_previous_in_stream(row, number) : number - 1;
+        uint32_t before = segment_index_previous_in_stream(row, number);
         return before > query->low ? before : 0;
     }
-    uint32_t after = query->exact_stream ? segment_index_next_in_stream(row, number) : number + 1;
+    uint32_t after = segment_index_next_in_stream(row, number);
     return after <= query->high ? after : 0;
 }
 
@@ -221,24 +301,58 @@ static bool row_matches(const struct query *query, const struct footer_row *row)
         return false;
     if (row->revision < region->revision_min || (region->revision_max > 0 && row->revision > region->revision_max))
         return false;
-    return !query->by_names ||
+    return !query->check_marks ||
            (row->stream / 64 < query->marks_words && (query->marks[row->stream / 64] >> (row->stream % 64) & 1));
 }
 
-/* The next matching row of the prepared segment. */
-static bool step_in_segment(struct query *query, uint32_t *out_position) {
+/* The next row of the exact stream. */
+static bool follow_links(struct query *query, uint32_t *out_position) {
     while (query->row_number != 0) {
         uint32_t number = query->row_number;
         if (number > query->high && !query->backward)
             break;
-        const struct footer_row *row = segment_index_row(query->index, number - 1);
-        query->row_number = row_after(query, row);
-        if (number > query->low && number <= query->high && row_matches(query, row)) {
+        query->row_number = row_after(query, segment_index_row(query->index, number - 1));
+        if (number > query->low && number <= query->high) {
             *out_position = number - 1;
             return true;
         }
     }
     query->row_number = 0;
+    return false;
+}
+
+static bool next_of_tiles(struct query *query, uint32_t *out_position) {
+    if (query->tile_mask == 0 && !tile_scan_next(&query->scan, &query->tile_position, &query->tile_mask))
+        return false;
+    uint64_t mask = query->tile_mask;
+    unsigned at = query->backward ? 63u - (unsigned)__builtin_clzll(mask) : (unsigned)__builtin_ctzll(mask);
+    query->tile_mask = mask & ~(UINT64_C(1) << at);
+    *out_position = query->tile_position + at;
+    return true;
+}
+
+static bool next_of_source(struct query *query, uint32_t *out_position) {
+    switch (query->source) {
+    case QUERY_LINKS: return follow_links(query, out_position);
+    case QUERY_TILES: return next_of_tiles(query, out_position);
+    case QUERY_NOTHING: break;
+    }
+    return false;
+}
+
+/* The next matching row of the prepared segment. */
+static bool step_in_segment(struct query *query, uint32_t *out_position) {
+    uint32_t position;
+    while (next_of_source(query, &position)) {
+        if (query->check_rows) {
+            query->counts.rows_looked_at++;
+            if (!row_matches(query, segment_index_row(query->index, position)))
+                continue;
+        }
+        *out_position = position;
+        return true;
+    }
+    query->source = QUERY_NOTHING;
     return false;
 }
 
@@ -263,4 +377,51 @@ int query_next(struct query *query, struct segment_index **out_index, uint32_t *
             return FBAT_END;
         FBAT_TRY(prepare_segment(query, index, error));
     }
+}
+
+/* ---- counting ---- */
+
+static uint16_t kind_at(const struct query *query, uint32_t position) {
+    const struct views *views = &query->index->views;
+    return query->views.columns && views->has_columns
+               ? views_kinds(views, position / FOOTER_TILE_ROWS)[position % FOOTER_TILE_ROWS]
+               : segment_index_row(query->index, position)->kind;
+}
+
+/* The rows of the prepared segment that are marked by tiles and need no further look. */
+static uint64_t count_tiles(struct query *query, uint64_t *by_kind) {
+    uint64_t count = 0, mask;
+    uint32_t first;
+    if (!by_kind && tile_scan_takes_all(&query->scan))
+        return query->high - query->low;
+    while (tile_scan_next(&query->scan, &first, &mask)) {
+        count += (unsigned)__builtin_popcountll(mask);
+        for (; by_kind && mask != 0; mask &= mask - 1)
+            by_kind[kind_at(query, first + (unsigned)__builtin_ctzll(mask))]++;
+    }
+    return count;
+}
+
+static uint64_t count_segment(struct query *query, uint64_t *by_kind) {
+    if (query->source == QUERY_TILES && !query->check_rows)
+        return count_tiles(query, by_kind);
+    uint64_t count = 0;
+    uint32_t position;
+    while (step_in_segment(query, &position)) {
+        count++;
+        if (by_kind)
+            by_kind[kind_at(query, position)]++;
+    }
+    return count;
+}
+
+int query_count(struct query *query, uint64_t *by_kind, uint64_t *out_count, struct fbat_error *error) {
+    uint64_t count = 0;
+    struct segment_index *index;
+    while ((index = next_index(query))) {
+        FBAT_TRY(prepare_segment(query, index, error));
+        count += count_segment(query, by_kind);
+    }
+    *out_count = count;
+    return FBAT_OK;
 }

@@ -2,9 +2,14 @@
 /*
  * A query: a region over one list of segments up to one snapshot, walked in one direction.
  *
- * Per segment, the rows that can match are narrowed to a range by sequence and time (binary searches), and then either
- * the links of one stream are followed, or the range is scanned. A region that names an entity or scope, but not one
- * exact stream, first marks the segment's streams that match, so that a row costs one bit test.
+ * For each segment a plan: first the rows that can match are narrowed to a range by sequence and time (binary searches).
+ * Then
+ *
+ *     exact stream                    its links are followed
+ *     everything else                 the range is scanned by tiles (index/tile_scan.h)
+ *
+ * and a segment whose summary rules the region out is passed over. A region with an entity but not one exact stream, or
+ * with a scope that no view knows, first marks the segment's streams that match, so that a row costs one bit test.
  *
  * Thread rule: one thread at a time per query. It holds a reference to its list, so nothing it looks at goes away.
  */
@@ -17,6 +22,10 @@
 #include <fbat/fbat.h>
 
 #include "index/directory.h"
+#include "index/tile_scan.h"
+
+/* Where the rows of the prepared segment come from. */
+enum query_source { QUERY_NOTHING = 0, QUERY_LINKS, QUERY_TILES };
 
 struct query {
     struct segment_list *list; /* counted */
@@ -25,16 +34,26 @@ struct query {
     uint8_t *names;
     bool backward;
     bool exact_stream;
-    bool by_names; /* streams are marked */
+    bool by_names; /* an entity or a scope, but not both exactly */
+    bool nothing;  /* the region contradicts itself */
     uint64_t name_hash;
     uint64_t left; /* events still to give; UINT64_MAX = no limit */
+
+    struct views_wanted views; /* which may be asked; all after query_init. To be changed before the first event */
 
     uint32_t next_segment;       /* position in the list to prepare next; backward counts down from count */
     struct segment_index *index; /* prepared segment, NULL if none */
     uint32_t low, high;          /* rows [low, high) can match */
-    uint32_t row_number;         /* next row to look at, from 1; 0 = segment exhausted */
-    uint64_t *marks;             /* bit per stream of the segment, when by_names */
+    enum query_source source;
+    bool check_rows;     /* what the source gives may still not match */
+    bool check_marks;    /* likewise: by its stream */
+    uint32_t row_number; /* links: next row to look at, from 1; 0 = segment exhausted */
+    struct tile_scan scan;
+    uint32_t tile_position; /* tiles: of the first row of the current one */
+    uint64_t tile_mask;     /* likewise: rows not given yet */
+    uint64_t *marks;        /* bit per stream of the segment, when streams are marked */
     uint64_t marks_words;
+    struct tile_scan_counts counts;
 };
 
 /* Takes over the list's reference, also on failure. region and options may be NULL. */
@@ -44,5 +63,9 @@ void query_deinit(struct query *query);
 
 /* The next matching row: FBAT_OK, FBAT_END, or FBAT_ERR_NO_MEMORY. The index stays valid while the query does. */
 int query_next(struct query *query, struct segment_index **out_index, uint32_t *out_position, struct fbat_error *error);
+
+/* The number of rows that match, of a query from which none was taken yet; its limit and direction do not matter.
+ * by_kind (may be NULL) is 65,536 numbers, to which those of each kind are added. */
+int query_count(struct query *query, uint64_t *by_kind, uint64_t *out_count, struct fbat_error *error);
 
 #endif

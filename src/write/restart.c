@@ -104,6 +104,7 @@ static int build_next(struct sequencer *sequencer, const struct segment_index *o
     FBAT_TRY(rotation_header(sequencer, durable, tail_bytes(old, from), &header, error));
     FBAT_TRY(segment_create_aside(sequencer->os, sequencer->dir, &header, &segment, error));
     FBAT_TRY(segment_index_create(segment, &next, error));
+    segment_index_want_views(next, sequencer->config);
     next->summary.id_made = sequencer->last_id;
     int status = visit_frames(old, from, segment_index_row_count(old), copy_frame, next, error);
     if (status == FBAT_OK)
@@ -139,6 +140,7 @@ static int build_limited(struct sequencer *sequencer, const struct segment_index
                           SEGMENT_READ, &segment, error));
     segment_forget_file(segment);
     FBAT_TRY(segment_index_create(segment, &limited, error));
+    segment_index_want_views(limited, sequencer->config);
     limited->summary.id_made = sequencer->last_id;
     int status = visit_frames(old, 0, to, add_frame, limited, error);
     if (status < 0) {
