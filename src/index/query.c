@@ -402,7 +402,7 @@ static uint64_t count_tiles(struct query *query, uint64_t *by_kind) {
     return count;
 }
 
-static uint64_t count_segment(struct query *query, uint64_t *by_kind) {
+static uint64_t count_prepared(struct query *query, uint64_t *by_kind) {
     if (query->source == QUERY_TILES && !query->check_rows)
         return count_tiles(query, by_kind);
     uint64_t count = 0;
@@ -420,7 +420,7 @@ int query_count(struct query *query, uint64_t *by_kind, uint64_t *out_count, str
     struct segment_index *index;
     while ((index = next_index(query))) {
         FBAT_TRY(prepare_segment(query, index, error));
-        count += count_segment(query, by_kind);
+        count += count_prepared(query, by_kind);
     }
     *out_count = count;
     return FBAT_OK;
