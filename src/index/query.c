@@ -394,9 +394,11 @@ static uint64_t count_tiles(struct query *query, uint64_t *by_kind) {
     uint32_t first;
     if (!by_kind && tile_scan_takes_all(&query->scan))
         return query->high - query->low;
+    if (!by_kind)
+        return tile_scan_count(&query->scan);
     while (tile_scan_next(&query->scan, &first, &mask)) {
         count += (unsigned)__builtin_popcountll(mask);
-        for (; by_kind && mask != 0; mask &= mask - 1)
+        for (; mask != 0; mask &= mask - 1)
             by_kind[kind_at(query, first + (unsigned)__builtin_ctzll(mask))]++;
     }
     return count;

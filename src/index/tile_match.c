@@ -17,6 +17,17 @@
 #endif
 
 typedef uint64_t match_fn(const uint16_t *values, uint16_t mask, uint16_t wanted);
+typedef void match_many_fn(const uint16_t *values, uint32_t count, uint16_t mask, uint16_t wanted, uint64_t flip,
+                           uint64_t *masks);
+typedef uint64_t count_fn(const uint64_t *masks, uint32_t count);
+
+/* The loops over tiles, with the comparison inside of them. */
+#define DEFINE_MATCH_MANY(name, match, attributes)                                                                     \
+    attributes static void name(const uint16_t *values, uint32_t count, uint16_t mask, uint16_t wanted, uint64_t flip, \
+                                uint64_t *masks) {                                                                     \
+        for (uint32_t tile = 0; tile < count; tile++)                                                                  \
+            masks[tile] &= match(values + (size_t)tile * TILE_ROWS, mask, wanted) ^ flip;                              \
+    }
 
 static uint64_t match_plain(const uint16_t *values, uint16_t mask, uint16_t wanted) {
     uint64_t bits = 0;
@@ -25,9 +36,22 @@ static uint64_t match_plain(const uint16_t *values, uint16_t mask, uint16_t want
     return bits;
 }
 
+DEFINE_MATCH_MANY(match_many_plain, match_plain, )
+
+static uint64_t count_plain(const uint64_t *masks, uint32_t count) {
+    uint64_t bits = 0;
+    for (uint32_t at = 0; at < count; at++)
+        bits += (unsigned)__builtin_popcountll(masks[at]);
+    return bits;
+}
+
 #if defined(__x86_64__)
 
-__attribute__((target("sse2"))) static uint64_t match_sse2(const uint16_t *values, uint16_t mask, uint16_t wanted) {
+#define TARGET_SSE2 __attribute__((target("sse2")))
+#define TARGET_AVX2 __attribute__((target("avx2,popcnt")))
+#define TARGET_AVX512 __attribute__((target("avx512f,avx512bw,popcnt")))
+
+TARGET_SSE2 static uint64_t match_sse2(const uint16_t *values, uint16_t mask, uint16_t wanted) {
     const __m128i masks = _mm_set1_epi16((short)mask), targets = _mm_set1_epi16((short)wanted);
     uint64_t bits = 0;
     for (unsigned at = 0; at < TILE_ROWS; at += 16) {
@@ -40,7 +64,7 @@ __attribute__((target("sse2"))) static uint64_t match_sse2(const uint16_t *value
     return bits;
 }
 
-__attribute__((target("avx2"))) static uint64_t match_avx2(const uint16_t *values, uint16_t mask, uint16_t wanted) {
+TARGET_AVX2 static uint64_t match_avx2(const uint16_t *values, uint16_t mask, uint16_t wanted) {
     const __m256i masks = _mm256_set1_epi16((short)mask), targets = _mm256_set1_epi16((short)wanted);
     uint64_t bits = 0;
     for (unsigned at = 0; at < TILE_ROWS; at += 32) {
@@ -55,12 +79,22 @@ __attribute__((target("avx2"))) static uint64_t match_avx2(const uint16_t *value
     return bits;
 }
 
-__attribute__((target("avx512f,avx512bw"))) static uint64_t match_avx512(const uint16_t *values, uint16_t mask,
-                                                                         uint16_t wanted) {
+TARGET_AVX512 static uint64_t match_avx512(const uint16_t *values, uint16_t mask, uint16_t wanted) {
     const __m512i masks = _mm512_set1_epi16((short)mask), targets = _mm512_set1_epi16((short)wanted);
     __m512i low = _mm512_and_si512(_mm512_loadu_si512(values), masks);
     __m512i high = _mm512_and_si512(_mm512_loadu_si512(values + 32), masks);
     return (uint64_t)_mm512_cmpeq_epi16_mask(low, targets) | (uint64_t)_mm512_cmpeq_epi16_mask(high, targets) << 32;
+}
+
+DEFINE_MATCH_MANY(match_many_sse2, match_sse2, TARGET_SSE2)
+DEFINE_MATCH_MANY(match_many_avx2, match_avx2, TARGET_AVX2)
+DEFINE_MATCH_MANY(match_many_avx512, match_avx512, TARGET_AVX512)
+
+TARGET_AVX2 static uint64_t count_popcnt(const uint64_t *masks, uint32_t count) {
+    uint64_t bits = 0;
+    for (uint32_t at = 0; at < count; at++)
+        bits += (unsigned)__builtin_popcountll(masks[at]);
+    return bits;
 }
 
 #elif defined(__aarch64__) && defined(__ARM_NEON)
@@ -80,33 +114,38 @@ static uint64_t match_neon(const uint16_t *values, uint16_t mask, uint16_t wante
     return bits;
 }
 
+DEFINE_MATCH_MANY(match_many_neon, match_neon, )
+
 #endif
 
 struct way {
-    const char *name;
-    match_fn *match; /* NULL: not in this build */
+    const char *name; /* NULL: not in this build */
+    match_fn *match;
+    match_many_fn *match_many;
+    count_fn *count;
 };
 
 static const struct way ways[TILE_MATCH_WAYS] = {
-    [TILE_MATCH_PLAIN] = {"plain", match_plain},
+    [TILE_MATCH_PLAIN] = {"plain", match_plain, match_many_plain, count_plain},
 #if defined(__x86_64__)
-    [TILE_MATCH_SSE2] = {"sse2", match_sse2},
-    [TILE_MATCH_AVX2] = {"avx2", match_avx2},
-    [TILE_MATCH_AVX512] = {"avx512", match_avx512},
+    [TILE_MATCH_SSE2] = {"sse2", match_sse2, match_many_sse2, count_plain},
+    [TILE_MATCH_AVX2] = {"avx2", match_avx2, match_many_avx2, count_popcnt},
+    [TILE_MATCH_AVX512] = {"avx512", match_avx512, match_many_avx512, count_popcnt},
 #elif defined(__aarch64__) && defined(__ARM_NEON)
-    [TILE_MATCH_NEON] = {"neon", match_neon},
+    [TILE_MATCH_NEON] = {"neon", match_neon, match_many_neon, count_plain},
 #endif
 };
 
 static bool processor_has(enum tile_match_way way) {
-    if (!ways[way].match)
+    if (!ways[way].name)
         return false;
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (way == TILE_MATCH_AVX512)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("popcnt");
     if (way == TILE_MATCH_AVX2)
-        return __builtin_cpu_supports("avx2");
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt");
 #endif
     return true;
 }
@@ -120,29 +159,32 @@ static enum tile_match_way best_way(void) {
     return TILE_MATCH_PLAIN;
 }
 
-static _Atomic(match_fn *) chosen;
+static _Atomic(const struct way *) chosen;
 
-static match_fn *choose_way(void) {
-    match_fn *match = ways[best_way()].match;
-    atomic_store_explicit(&chosen, match, memory_order_relaxed);
-    return match;
+static const struct way *way_in_use(void) {
+    const struct way *way = atomic_load_explicit(&chosen, memory_order_relaxed);
+    if (!way) {
+        way = &ways[best_way()];
+        atomic_store_explicit(&chosen, way, memory_order_relaxed);
+    }
+    return way;
 }
 
 uint64_t tile_match_u16(const uint16_t values[TILE_ROWS], uint16_t mask, uint16_t wanted) {
-    match_fn *match = atomic_load_explicit(&chosen, memory_order_relaxed);
-    if (!match)
-        match = choose_way();
-    return match(values, mask, wanted);
+    return way_in_use()->match(values, mask, wanted);
+}
+
+void tile_match_many(const uint16_t *values, uint32_t count, uint16_t mask, uint16_t wanted, bool invert,
+                     uint64_t *masks) {
+    way_in_use()->match_many(values, count, mask, wanted, invert ? UINT64_MAX : 0, masks);
+}
+
+uint64_t tile_match_count(const uint64_t *masks, uint32_t count) {
+    return way_in_use()->count(masks, count);
 }
 
 const char *tile_match_name(void) {
-    match_fn *match = atomic_load_explicit(&chosen, memory_order_relaxed);
-    if (!match)
-        match = choose_way();
-    for (unsigned way = TILE_MATCH_PLAIN; way < TILE_MATCH_WAYS; way++)
-        if (ways[way].match == match)
-            return ways[way].name;
-    return "none";
+    return way_in_use()->name;
 }
 
 bool tile_match_force(enum tile_match_way way) {
@@ -150,6 +192,6 @@ bool tile_match_force(enum tile_match_way way) {
         way = best_way();
     if (!processor_has(way))
         return false;
-    atomic_store_explicit(&chosen, ways[way].match, memory_order_relaxed);
+    atomic_store_explicit(&chosen, &ways[way], memory_order_relaxed);
     return true;
 }

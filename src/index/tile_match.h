@@ -26,6 +26,14 @@ enum tile_match_way {
 /* Bit n is set when (values[n] & mask) == wanted. */
 uint64_t tile_match_u16(const uint16_t values[TILE_ROWS], uint16_t mask, uint16_t wanted);
 
+/* The same for `count` tiles, one behind the other: masks[n] keeps those of its bits that match, or, with invert, those
+ * that do not. */
+void tile_match_many(const uint16_t *values, uint32_t count, uint16_t mask, uint16_t wanted, bool invert,
+                     uint64_t *masks);
+
+/* The number of bits set in the masks. */
+uint64_t tile_match_count(const uint64_t *masks, uint32_t count);
+
 /* The name of the way in use: "avx512", "plain", ... Static. */
 const char *tile_match_name(void);
 

@@ -36,17 +36,23 @@ struct tile_scan_counts {
     uint64_t rows_looked_at; /* one by one */
 };
 
+enum { TILE_BLOCK = 16 }; /* tiles; columns do not straddle chunks within one */
+
 struct tile_scan {
     const struct segment_index *index;
     struct tile_filter filter;
     struct tile_scan_counts *counts;
     uint64_t kind_bits, scope_bits; /* a summary without one of these cannot match */
     bool columns, summaries;        /* may be asked, and are there */
-    bool summaries_always;          /* even when they seldom skip anything */
+    bool summaries_always;          /* even when they seldom rule anything out */
     bool backward;
-    uint32_t low, high;  /* rows */
-    uint32_t next, left; /* tiles: the one to look at next, how many are left */
-    uint32_t trial_left, trial_skipped, pause_left;
+    uint32_t low, high;         /* rows */
+    uint32_t next, left;        /* blocks: the one to look at next, how many are left */
+    uint32_t block_tiles;       /* tiles in each */
+    uint32_t pause_left;        /* blocks whose summaries are not asked */
+    uint32_t first;             /* tile: of the block in hand */
+    uint32_t pending;           /* bit for each of its tiles that has matches and was not given */
+    uint64_t masks[TILE_BLOCK]; /* its matches */
 };
 
 /* False when no row of the segment can match, by its summary. filter->by_scope needs a scope column or a summary: the
@@ -57,6 +63,9 @@ bool tile_scan_init(struct tile_scan *scan, const struct segment_index *index, c
 
 /* The next tile with a match: its first row's position, and a bit for each matching row. False at the end. */
 bool tile_scan_next(struct tile_scan *scan, uint32_t *out_position, uint64_t *out_mask);
+
+/* The number of matches that tile_scan_next would still give, which it then gives no more. */
+uint64_t tile_scan_count(struct tile_scan *scan);
 
 /* True when the scope condition is answered by the scan; else the caller must look at the rows' streams. */
 bool tile_scan_knows_scopes(const struct segment_index *index, const struct views_wanted *wanted);

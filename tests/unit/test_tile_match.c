@@ -53,6 +53,32 @@ static void every_way_answers_as_one_by_one(void **state) {
     assert_true(tried >= 1);
 }
 
+/* Tiles one behind the other, of which some bits are out already. */
+static void many_tiles_answer_as_each_of_them(void **state) {
+    struct test_random random = test_random_init(test_seed(65));
+    (void)state;
+    for (unsigned round = 0; round < 3000; round++) {
+        if (!tile_match_force((enum tile_match_way)(TILE_MATCH_PLAIN + round % (TILE_MATCH_WAYS - 1))))
+            continue;
+        uint16_t values[5 * TILE_ROWS];
+        uint64_t masks[5], wanted_masks[5], count = 0;
+        uint32_t tiles = (uint32_t)test_random_between(&random, 0, 5);
+        bool invert = test_random_one_in(&random, 2);
+        for (unsigned tile = 0; tile < 5; tile++) {
+            fill_values(&random, values + (size_t)tile * TILE_ROWS, 7);
+            masks[tile] = test_random_u64(&random);
+            uint64_t found = match_one_by_one(values + (size_t)tile * TILE_ROWS, 0xffff, 7);
+            wanted_masks[tile] = tile < tiles ? masks[tile] & (invert ? ~found : found) : masks[tile];
+            for (unsigned bit = 0; bit < 64; bit++)
+                count += wanted_masks[tile] >> bit & 1;
+        }
+        tile_match_many(values, tiles, 0xffff, 7, invert, masks);
+        assert_memory_equal(masks, wanted_masks, sizeof masks);
+        assert_int_equal(tile_match_count(masks, 5), count);
+    }
+    assert_true(tile_match_force(TILE_MATCH_BEST));
+}
+
 static void each_bit_stands_for_its_number(void **state) {
     (void)state;
     for (unsigned way = TILE_MATCH_PLAIN; way < TILE_MATCH_WAYS; way++) {
@@ -83,6 +109,7 @@ static void a_way_that_is_not_there_changes_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_way_answers_as_one_by_one),
+        cmocka_unit_test(many_tiles_answer_as_each_of_them),
         cmocka_unit_test(each_bit_stands_for_its_number),
         cmocka_unit_test(a_way_that_is_not_there_changes_nothing),
     };
