@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "index/query.h"
+#include "index/tile_match.h"
 #include "store/store.h"
 
 /* ---- one event ---- */
@@ -195,6 +196,26 @@ void fbat_event_retain(struct fbat_event *event, struct fbat_store *store) {
 
 uint64_t fbat_iterator_snapshot(const struct fbat_iterator *iterator) {
     return iterator->query.snapshot;
+}
+
+int fbat_iterator_plan(const struct fbat_iterator *iterator, struct fbat_query_plan *out_plan) {
+    if (!iterator || !out_plan || out_plan->struct_size != sizeof *out_plan)
+        return FBAT_ERR_ARGUMENT;
+    const struct query *query = &iterator->query;
+    *out_plan = (struct fbat_query_plan){
+        .struct_size = sizeof *out_plan,
+        .strategies = query->effort.strategies,
+        .segments = query->list->count,
+        .segments_skipped = query->effort.segments_skipped,
+        .segments_opened = query->effort.segments_opened,
+        .tiles_skipped = query->counts.tiles_skipped,
+        .tiles_looked_at = query->counts.tiles_looked_at,
+        .rows_looked_at = query->counts.rows_looked_at,
+        .streams_merged = query->effort.streams_merged,
+        .events_given = query->effort.events_given,
+        .simd = tile_match_name(),
+    };
+    return FBAT_OK;
 }
 
 void fbat_iterator_close(struct fbat_iterator *iterator) {

@@ -130,6 +130,7 @@ void query_deinit(struct query *query) {
         segment_list_release(query->list);
     memory_free(query->names);
     memory_free(query->marks);
+    stream_merge_deinit(&query->merge);
     memset(query, 0, sizeof *query);
 }
 
@@ -160,22 +161,32 @@ static int clear_marks(struct query *query, struct fbat_error *error) {
     return FBAT_OK;
 }
 
-static void mark_stream(struct query *query, uint32_t stream) {
-    query->marks[stream / 64] |= UINT64_C(1) << (stream % 64);
-}
-
 /* What is known of the region's scope in the segment, before streams are looked at. */
 struct scope_known {
     enum views_answer answer; /* unknown without one in the region */
     uint16_t number;
 };
 
-/* Marks the streams of the segment whose names match; *out_any says whether there is one. */
-static int mark_streams(struct query *query, const struct scope_known *scope, bool *out_any, struct fbat_error *error) {
+/* What is marked. */
+struct marked {
+    uint32_t streams;
+    uint64_t events; /* of theirs in the segment */
+};
+
+static void mark_stream(struct query *query, uint32_t stream, struct marked *marked) {
+    uint64_t bit = UINT64_C(1) << (stream % 64);
+    if (stream / 64 >= query->marks_words || query->marks[stream / 64] & bit)
+        return;
+    query->marks[stream / 64] |= bit;
+    marked->streams++;
+    marked->events += __atomic_load_n(&segment_index_stream(query->index, stream)->event_count, __ATOMIC_RELAXED);
+}
+
+/* Marks the streams of the segment whose names match, looking at each one's. */
+static int mark_by_names(struct query *query, const struct scope_known *scope, struct marked *marked,
+                         struct fbat_error *error) {
     uint32_t count = segment_index_stream_count(query->index);
     bool by_number = scope->answer == VIEWS_FOUND, number_only = by_number && query->region.entity.size == 0;
-    FBAT_TRY(clear_marks(query, error));
-    *out_any = false;
     for (uint32_t at = 0; at < count; at++) {
         const struct footer_stream *stream = segment_index_stream(query->index, at);
         struct fbat_event event;
@@ -188,10 +199,39 @@ static int mark_streams(struct query *query, const struct scope_known *scope, bo
             if (!names_match(&query->region, &event))
                 continue;
         }
-        mark_stream(query, at);
-        *out_any = true;
+        mark_stream(query, at, marked);
     }
     return FBAT_OK;
+}
+
+/* Marks the streams of one entity in all scopes, asking for each scope. */
+static int mark_by_scopes(struct query *query, struct marked *marked, struct fbat_error *error) {
+    struct segment_index *index = query->index;
+    uint32_t count = atomic_load_explicit(&index->views.scope_count, memory_order_acquire), stream;
+    for (uint32_t number = 0; number < count; number++) {
+        const struct footer_scope *scope = chunks_at(&index->views.scopes, number);
+        struct fbat_event event;
+        if (scope->first_row == 0 || scope->first_row > query->high)
+            continue;
+        FBAT_TRY(segment_index_view(index, scope->first_row - 1, &event, error));
+        struct fbat_slice entity = query->region.entity;
+        uint64_t hash = hash_stream(event.scope.data, event.scope.size, entity.data, entity.size);
+        if (segment_index_find_stream(index, hash, event.scope, entity, &stream))
+            mark_stream(query, stream, marked);
+    }
+    return FBAT_OK;
+}
+
+static int mark_streams(struct query *query, const struct scope_known *scope, struct marked *out_marked,
+                        struct fbat_error *error) {
+    const struct fbat_region *region = &query->region;
+    const struct views *views = &query->index->views;
+    bool scopes_known = (query->views.columns || query->views.tiles) && views_know_scopes(views);
+    bool entity_only = region->scope.size == 0 && !(region->flags & FBAT_REGION_ENTITY_PREFIX);
+    *out_marked = (struct marked){0};
+    FBAT_TRY(clear_marks(query, error));
+    return entity_only && scopes_known ? mark_by_scopes(query, out_marked, error)
+                                       : mark_by_names(query, scope, out_marked, error);
 }
 
 static void narrow_range(struct query *query) {
@@ -213,15 +253,6 @@ static void narrow_range(struct query *query) {
     }
 }
 
-/* The row number of the exact stream to start from; 0 when it has none in the range. */
-static uint32_t first_of_stream(const struct query *query) {
-    uint32_t stream;
-    if (!segment_index_find_stream(query->index, query->name_hash, query->region.scope, query->region.entity, &stream))
-        return 0;
-    const struct footer_stream *entry = segment_index_stream(query->index, stream);
-    return query->backward ? segment_index_last_row(query->index, entry) : entry->first_row;
-}
-
 static struct tile_filter filter_of(const struct fbat_region *region) {
     struct tile_filter filter = {.no_system = !(region->flags & FBAT_REGION_SYSTEM)};
     if (region->kind != 0) {
@@ -236,11 +267,95 @@ static struct tile_filter filter_of(const struct fbat_region *region) {
     return filter;
 }
 
+/* True when the segment may hold events of category 0 that must be left out. */
+static bool must_leave_out_system(const struct query *query) {
+    const struct segment_index *index = query->index;
+    if (query->region.flags & FBAT_REGION_SYSTEM || (index->sealed && index->summary.system_event_count == 0))
+        return false;
+    return !(query->views.tiles && index->views.has_tiles && (views_whole(&index->views).kinds & 1) == 0);
+}
+
+static bool has_revisions(const struct fbat_region *region) {
+    return region->revision_min > 1 || region->revision_max > 0;
+}
+
+/* For sources that know streams, but neither kinds nor revisions. */
+static bool rows_must_be_checked(const struct query *query) {
+    const struct fbat_region *region = &query->region;
+    return region->kind != 0 || region->category != 0 || has_revisions(region) || must_leave_out_system(query);
+}
+
+static void use_source(struct query *query, enum query_source source, enum fbat_strategy strategy) {
+    query->source = source;
+    query->effort.strategies |= (uint32_t)strategy;
+}
+
+static void prepare_stream(struct query *query) {
+    const struct fbat_region *region = &query->region;
+    uint32_t number, low = query->low, high = query->high;
+    query->check_marks = false;
+    if (!segment_index_find_stream(query->index, query->name_hash, region->scope, region->entity, &number))
+        return;
+    const struct footer_stream *stream = segment_index_stream(query->index, number);
+    if (query->views.groups && query->index->views.has_groups) {
+        query->check_rows = rows_must_be_checked(query);
+        if (has_revisions(region))
+            stream_walk_narrow(query->index, stream, region->revision_min, region->revision_max, &low, &high);
+        stream_walk_init(&query->walk, query->index, stream, low, high, query->backward);
+        use_source(query, QUERY_GROUPS, FBAT_STRATEGY_GROUPS);
+        return;
+    }
+    query->check_rows = true;
+    query->row_number = query->backward ? segment_index_last_row(query->index, stream) : stream->first_row;
+    use_source(query, QUERY_LINKS, FBAT_STRATEGY_LINKS);
+}
+
+/* A scan with marks looks at a row for each one that its kind does not rule out; a merge takes a step for each row that
+ * matches and a look at each stream now and then. */
+static bool merging_pays(const struct query *query, const struct marked *marked, const struct tile_filter *filter) {
+    uint64_t rows = query->high - query->low, steps = marked->events + 8 * (uint64_t)marked->streams;
+    if (!query->views.groups || !query->index->views.has_groups)
+        return false;
+    return steps <= (filter->kind_mask != 0 && query->scan.columns ? rows / 4 : rows);
+}
+
+static int prepare_merge(struct query *query, const struct marked *marked, struct fbat_error *error) {
+    if (!stream_merge_reset(&query->merge, marked->streams, query->backward))
+        return error_set_no_memory(error);
+    for (uint64_t word = 0; word < query->marks_words; word++)
+        for (uint64_t left = query->marks[word]; left != 0; left &= left - 1) {
+            uint32_t number = (uint32_t)(word * 64 + (unsigned)__builtin_ctzll(left));
+            struct stream_walk walk;
+            stream_walk_init(&walk, query->index, segment_index_stream(query->index, number), query->low, query->high,
+                             query->backward);
+            stream_merge_add(&query->merge, &walk);
+        }
+    query->check_rows = rows_must_be_checked(query);
+    query->check_marks = false;
+    query->effort.streams_merged += marked->streams;
+    use_source(query, QUERY_MERGE, FBAT_STRATEGY_MERGE);
+    return FBAT_OK;
+}
+
+/* By tiles, or by streams where that is less. */
+static int prepare_marked(struct query *query, const struct scope_known *scope, const struct tile_filter *filter,
+                          struct fbat_error *error) {
+    struct marked marked;
+    FBAT_TRY(mark_streams(query, scope, &marked, error));
+    if (marked.streams == 0)
+        return FBAT_OK;
+    if (merging_pays(query, &marked, filter))
+        return prepare_merge(query, &marked, error);
+    query->check_marks = query->check_rows = true;
+    use_source(query, QUERY_TILES, tile_scan_strategy(&query->scan));
+    return FBAT_OK;
+}
+
 static int prepare_scan(struct query *query, struct fbat_error *error) {
     struct tile_filter filter = filter_of(&query->region);
     const struct fbat_region *region = &query->region;
     struct scope_known scope = {.answer = VIEWS_UNKNOWN};
-    bool any = true, marked = query->by_names;
+    bool marked = query->by_names;
     if (region->scope.size > 0 && (query->views.columns || query->views.tiles))
         scope.answer = views_find_scope(query->index, query->high, region->scope, &scope.number);
     if (scope.answer == VIEWS_ABSENT)
@@ -254,29 +369,39 @@ static int prepare_scan(struct query *query, struct fbat_error *error) {
                         &query->counts))
         return FBAT_OK;
     if (marked)
-        FBAT_TRY(mark_streams(query, &scope, &any, error));
-    if (!any)
-        return FBAT_OK;
-    query->source = QUERY_TILES;
-    query->check_marks = marked;
-    query->check_rows = marked || region->revision_min > 1 || region->revision_max > 0;
+        return prepare_marked(query, &scope, &filter, error);
+    query->check_marks = false;
+    query->check_rows = has_revisions(region);
+    use_source(query, QUERY_TILES, tile_scan_strategy(&query->scan));
     return FBAT_OK;
 }
 
+/* How much of a record to fetch ahead: of the average one, not more than is looked at or than helps. */
+static uint32_t lines_of_record(const struct query *query) {
+    enum { LINE_BYTES = 64, LINES_MAX = 8 };
+    uint64_t end = (uint64_t)segment_index_row(query->index, query->high - 1)->record_words * 8;
+    uint64_t lines = end / query->high / LINE_BYTES + 1;
+    return query->counting ? 0 : lines < LINES_MAX ? (uint32_t)lines : LINES_MAX;
+}
+
 static int prepare_segment(struct query *query, struct segment_index *index, struct fbat_error *error) {
+    int status = FBAT_OK;
     query->index = index;
     query->source = QUERY_NOTHING;
-    query->tile_mask = 0;
+    query->mask = 0;
     narrow_range(query);
-    if (query->low >= query->high || query->nothing)
-        return FBAT_OK;
-    if (!query->exact_stream)
-        return prepare_scan(query, error);
-    query->source = QUERY_LINKS;
-    query->check_rows = true;
-    query->check_marks = false;
-    query->row_number = first_of_stream(query);
-    return FBAT_OK;
+    if (query->low < query->high && !query->nothing) {
+        query->ahead = (struct query_ahead){.record_lines = lines_of_record(query)};
+        if (query->exact_stream)
+            prepare_stream(query);
+        else
+            status = prepare_scan(query, error);
+    }
+    if (query->source == QUERY_NOTHING)
+        query->effort.segments_skipped++;
+    else
+        query->effort.segments_opened++;
+    return status;
 }
 
 /* Where to go from a row, whether it matches or not; 0 at the segment's end. */
@@ -321,29 +446,85 @@ static bool follow_links(struct query *query, uint32_t *out_position) {
     return false;
 }
 
-static bool next_of_tiles(struct query *query, uint32_t *out_position) {
-    if (query->tile_mask == 0 && !tile_scan_next(&query->scan, &query->tile_position, &query->tile_mask))
+static bool next_mask(struct query *query) {
+    return query->source == QUERY_TILES ? tile_scan_next(&query->scan, &query->mask_position, &query->mask)
+                                        : stream_merge_next(&query->merge, &query->mask_position, &query->mask);
+}
+
+static bool next_of_masks(struct query *query, uint32_t *out_position) {
+    if (query->mask == 0 && !next_mask(query))
         return false;
-    uint64_t mask = query->tile_mask;
+    uint64_t mask = query->mask;
     unsigned at = query->backward ? 63u - (unsigned)__builtin_clzll(mask) : (unsigned)__builtin_ctzll(mask);
-    query->tile_mask = mask & ~(UINT64_C(1) << at);
-    *out_position = query->tile_position + at;
+    query->mask = mask & ~(UINT64_C(1) << at);
+    *out_position = query->mask_position + at;
     return true;
 }
 
 static bool next_of_source(struct query *query, uint32_t *out_position) {
     switch (query->source) {
     case QUERY_LINKS: return follow_links(query, out_position);
-    case QUERY_TILES: return next_of_tiles(query, out_position);
+    case QUERY_GROUPS: return stream_walk_next(&query->walk, out_position);
+    case QUERY_MERGE:
+    case QUERY_TILES: return next_of_masks(query, out_position);
     case QUERY_NOTHING: break;
     }
     return false;
 }
 
+/* ---- looking ahead ---- */
+
+enum { AHEAD_ROWS = 24, AHEAD_RECORDS = 12 };
+
+static uint32_t *ahead_at(struct query_ahead *ahead, uint32_t number) {
+    return &ahead->positions[number % QUERY_AHEAD_MAX];
+}
+
+/* Takes positions from the source, as many as are to be on their way, and fetches their rows. */
+static void take_ahead(struct query *query) {
+    struct query_ahead *ahead = &query->ahead;
+    uint32_t wanted = query->left < AHEAD_ROWS ? (uint32_t)query->left : AHEAD_ROWS, position;
+    while (!ahead->ended && ahead->taken - ahead->given < wanted) {
+        if (!next_of_source(query, &position)) {
+            ahead->ended = true;
+            return;
+        }
+        *ahead_at(ahead, ahead->taken++) = position;
+        __builtin_prefetch(segment_index_row(query->index, position));
+    }
+}
+
+/* Fetches the records of the rows that have come in. */
+static void warm_ahead(struct query *query) {
+    struct query_ahead *ahead = &query->ahead;
+    while (ahead->warmed < ahead->taken && ahead->warmed - ahead->given < AHEAD_RECORDS) {
+        uint32_t position = *ahead_at(ahead, ahead->warmed++);
+        uint64_t offset = (uint64_t)segment_index_row(query->index, position)->record_words * 8;
+        const uint8_t *record = query->index->segment->map + offset;
+        for (uint32_t line = 0; line < ahead->record_lines; line++)
+            __builtin_prefetch(record + (size_t)line * 64);
+    }
+}
+
+static bool next_position(struct query *query, uint32_t *out_position) {
+    struct query_ahead *ahead = &query->ahead;
+    if (query->source == QUERY_LINKS)
+        return follow_links(query, out_position); /* what comes next is not known before the row is */
+    take_ahead(query);
+    if (ahead->given == ahead->taken)
+        return false;
+    if (ahead->record_lines > 0)
+        warm_ahead(query);
+    *out_position = *ahead_at(ahead, ahead->given++);
+    return true;
+}
+
 /* The next matching row of the prepared segment. */
 static bool step_in_segment(struct query *query, uint32_t *out_position) {
     uint32_t position;
-    while (next_of_source(query, &position)) {
+    if (query->source == QUERY_NOTHING)
+        return false;
+    while (next_position(query, &position)) {
         if (query->check_rows) {
             query->counts.rows_looked_at++;
             if (!row_matches(query, segment_index_row(query->index, position)))
@@ -370,6 +551,7 @@ int query_next(struct query *query, struct segment_index **out_index, uint32_t *
         if (query->index && step_in_segment(query, out_position)) {
             *out_index = query->index;
             query->left -= query->left != UINT64_MAX;
+            query->effort.events_given++;
             return FBAT_OK;
         }
         struct segment_index *index = next_index(query);
@@ -388,28 +570,32 @@ static uint16_t kind_at(const struct query *query, uint32_t position) {
                : segment_index_row(query->index, position)->kind;
 }
 
-/* The rows of the prepared segment that are marked by tiles and need no further look. */
-static uint64_t count_tiles(struct query *query, uint64_t *by_kind) {
-    uint64_t count = 0, mask;
-    uint32_t first;
-    if (!by_kind && tile_scan_takes_all(&query->scan))
-        return query->high - query->low;
-    if (!by_kind)
+static bool takes_whole_range(const struct query *query) {
+    return query->source == QUERY_TILES && !query->check_rows && tile_scan_takes_all(&query->scan);
+}
+
+/* Rows that need no further look, 64 at a time. */
+static uint64_t count_masks(struct query *query, uint64_t *by_kind) {
+    uint64_t count = 0;
+    if (!by_kind && query->source == QUERY_TILES)
         return tile_scan_count(&query->scan);
-    while (tile_scan_next(&query->scan, &first, &mask)) {
-        count += (unsigned)__builtin_popcountll(mask);
-        for (; mask != 0; mask &= mask - 1)
-            by_kind[kind_at(query, first + (unsigned)__builtin_ctzll(mask))]++;
+    while (next_mask(query)) {
+        count += (unsigned)__builtin_popcountll(query->mask);
+        for (uint64_t mask = query->mask; by_kind && mask != 0; mask &= mask - 1)
+            by_kind[kind_at(query, query->mask_position + (unsigned)__builtin_ctzll(mask))]++;
     }
     return count;
 }
 
 static uint64_t count_prepared(struct query *query, uint64_t *by_kind) {
-    if (query->source == QUERY_TILES && !query->check_rows)
-        return count_tiles(query, by_kind);
     uint64_t count = 0;
     uint32_t position;
-    while (step_in_segment(query, &position)) {
+    if (takes_whole_range(query) && !by_kind)
+        return query->high - query->low;
+    if (!query->check_rows && (query->source == QUERY_TILES || query->source == QUERY_MERGE))
+        return count_masks(query, by_kind);
+    bool plain = query->source == QUERY_GROUPS && !query->check_rows; /* row numbers are all there is to look at */
+    while (plain ? stream_walk_next(&query->walk, &position) : step_in_segment(query, &position)) {
         count++;
         if (by_kind)
             by_kind[kind_at(query, position)]++;
@@ -420,10 +606,13 @@ static uint64_t count_prepared(struct query *query, uint64_t *by_kind) {
 int query_count(struct query *query, uint64_t *by_kind, uint64_t *out_count, struct fbat_error *error) {
     uint64_t count = 0;
     struct segment_index *index;
+    query->counting = true;
+    query->left = UINT64_MAX;
     while ((index = next_index(query))) {
         FBAT_TRY(prepare_segment(query, index, error));
         count += count_prepared(query, by_kind);
     }
+    query->effort.events_given += count;
     *out_count = count;
     return FBAT_OK;
 }

@@ -5,11 +5,16 @@
  * For each segment a plan: first the rows that can match are narrowed to a range by sequence and time (binary searches).
  * Then
  *
- *     exact stream                    its links are followed
+ *     one exact stream                its groups are walked, else its links
+ *     few streams, by prefix, or      their groups are merged by row number
+ *     one entity in all scopes
  *     everything else                 the range is scanned by tiles (index/tile_scan.h)
  *
  * and a segment whose summary rules the region out is passed over. A region with an entity but not one exact stream, or
- * with a scope that no view knows, first marks the segment's streams that match, so that a row costs one bit test.
+ * with a scope that no view knows, first marks the segment's streams that match.
+ *
+ * What is going to be given is known some events ahead: their rows and records are on their way from memory when it is
+ * their turn.
  *
  * Thread rule: one thread at a time per query. It holds a reference to its list, so nothing it looks at goes away.
  */
@@ -22,10 +27,31 @@
 #include <fbat/fbat.h>
 
 #include "index/directory.h"
+#include "index/stream_merge.h"
+#include "index/stream_walk.h"
 #include "index/tile_scan.h"
 
+/* What was done, for plans; counts has the rest. */
+struct query_effort {
+    uint32_t strategies; /* enum fbat_strategy */
+    uint64_t segments_skipped;
+    uint64_t segments_opened;
+    uint64_t streams_merged;
+    uint64_t events_given;
+};
+
 /* Where the rows of the prepared segment come from. */
-enum query_source { QUERY_NOTHING = 0, QUERY_LINKS, QUERY_TILES };
+enum query_source { QUERY_NOTHING = 0, QUERY_LINKS, QUERY_GROUPS, QUERY_MERGE, QUERY_TILES };
+
+enum { QUERY_AHEAD_MAX = 32 }; /* positions taken from the source and not given yet; power of two */
+
+/* Numbers since the segment was prepared: given <= warmed <= taken. */
+struct query_ahead {
+    uint32_t taken, warmed, given;
+    uint32_t record_lines; /* cache lines of a record to fetch; 0 = rows only */
+    bool ended;            /* the source has no more */
+    uint32_t positions[QUERY_AHEAD_MAX];
+};
 
 struct query {
     struct segment_list *list; /* counted */
@@ -45,15 +71,20 @@ struct query {
     struct segment_index *index; /* prepared segment, NULL if none */
     uint32_t low, high;          /* rows [low, high) can match */
     enum query_source source;
-    bool check_rows;     /* what the source gives may still not match */
-    bool check_marks;    /* likewise: by its stream */
-    uint32_t row_number; /* links: next row to look at, from 1; 0 = segment exhausted */
-    struct tile_scan scan;
-    uint32_t tile_position; /* tiles: of the first row of the current one */
-    uint64_t tile_mask;     /* likewise: rows not given yet */
-    uint64_t *marks;        /* bit per stream of the segment, when streams are marked */
+    bool check_rows;           /* what the source gives may still not match */
+    bool check_marks;          /* likewise: by its stream */
+    uint32_t row_number;       /* links: next row to look at, from 1; 0 = segment exhausted */
+    struct stream_walk walk;   /* groups */
+    struct stream_merge merge; /* merge */
+    struct tile_scan scan;     /* tiles */
+    uint32_t mask_position;    /* merge, tiles: of the first of 64 rows */
+    uint64_t mask;             /* likewise: which of them were not taken yet */
+    bool counting;             /* records are not going to be looked at */
+    struct query_ahead ahead;
+    uint64_t *marks; /* bit per stream of the segment, when streams are marked */
     uint64_t marks_words;
     struct tile_scan_counts counts;
+    struct query_effort effort;
 };
 
 /* Takes over the list's reference, also on failure. region and options may be NULL. */

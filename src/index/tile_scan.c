@@ -111,6 +111,13 @@ bool tile_scan_takes_all(const struct tile_scan *scan) {
     return !has_filter(&scan->filter);
 }
 
+enum fbat_strategy tile_scan_strategy(const struct tile_scan *scan) {
+    if (!has_filter(&scan->filter))
+        return FBAT_STRATEGY_RANGE;
+    unsigned strategy = scan->columns ? FBAT_STRATEGY_COLUMNS : FBAT_STRATEGY_ROWS;
+    return (enum fbat_strategy)(strategy | (scan->summaries ? FBAT_STRATEGY_TILES : 0u));
+}
+
 /* ---- one block ---- */
 
 static uint64_t range_mask(const struct tile_scan *scan, uint32_t tile) {

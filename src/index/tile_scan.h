@@ -67,6 +67,9 @@ bool tile_scan_next(struct tile_scan *scan, uint32_t *out_position, uint64_t *ou
 /* The number of matches that tile_scan_next would still give, which it then gives no more. */
 uint64_t tile_scan_count(struct tile_scan *scan);
 
+/* What will answer the scan. */
+enum fbat_strategy tile_scan_strategy(const struct tile_scan *scan);
+
 /* True when the scope condition is answered by the scan; else the caller must look at the rows' streams. */
 bool tile_scan_knows_scopes(const struct segment_index *index, const struct views_wanted *wanted);
 

@@ -330,7 +330,7 @@ enum views_answer views_find_scope(const struct segment_index *index, uint32_t l
                                    uint16_t *out_number) {
     const struct views *views = &index->views;
     uint64_t name_hash = hash64(scope.data, scope.size, 0);
-    if (!views->has_scopes || atomic_load_explicit(&views->scopes_over, memory_order_acquire))
+    if (!views_know_scopes(views))
         return VIEWS_UNKNOWN;
     uint32_t count = atomic_load_explicit(&views->scope_count, memory_order_acquire);
     for (uint32_t number = 0; number < count; number++) {

@@ -93,6 +93,11 @@ uint64_t views_memory(const struct views *views);
 
 /* ---- reading ---- */
 
+/* True when every scope that has a row has a number. */
+static inline bool views_know_scopes(const struct views *views) {
+    return views->has_scopes && !atomic_load_explicit(&views->scopes_over, memory_order_acquire);
+}
+
 enum views_answer { VIEWS_ABSENT = 0, VIEWS_FOUND = 1, VIEWS_UNKNOWN = 2 };
 
 /* The number of a scope that has a row among the first `limit`; VIEWS_UNKNOWN where no view knows. */
