@@ -21,14 +21,6 @@ typedef void match_many_fn(const uint16_t *values, uint32_t count, uint16_t mask
                            uint64_t *masks);
 typedef uint64_t count_fn(const uint64_t *masks, uint32_t count);
 
-/* The loops over tiles, with the comparison inside of them. */
-#define DEFINE_MATCH_MANY(name, match, attributes)                                                                     \
-    attributes static void name(const uint16_t *values, uint32_t count, uint16_t mask, uint16_t wanted, uint64_t flip, \
-                                uint64_t *masks) {                                                                     \
-        for (uint32_t tile = 0; tile < count; tile++)                                                                  \
-            masks[tile] &= match(values + (size_t)tile * TILE_ROWS, mask, wanted) ^ flip;                              \
-    }
-
 static uint64_t match_plain(const uint16_t *values, uint16_t mask, uint16_t wanted) {
     uint64_t bits = 0;
     for (unsigned at = 0; at < TILE_ROWS; at++)
@@ -36,7 +28,11 @@ static uint64_t match_plain(const uint16_t *values, uint16_t mask, uint16_t want
     return bits;
 }
 
-DEFINE_MATCH_MANY(match_many_plain, match_plain, )
+static void match_many_plain(const uint16_t *values, uint32_t count, uint16_t mask, uint16_t wanted, uint64_t flip,
+                             uint64_t *masks) {
+    for (uint32_t tile = 0; tile < count; tile++)
+        masks[tile] &= match_plain(values + (size_t)tile * TILE_ROWS, mask, wanted) ^ flip;
+}
 
 static uint64_t count_plain(const uint64_t *masks, uint32_t count) {
     uint64_t bits = 0;
@@ -86,9 +82,23 @@ TARGET_AVX512 static uint64_t match_avx512(const uint16_t *values, uint16_t mask
     return (uint64_t)_mm512_cmpeq_epi16_mask(low, targets) | (uint64_t)_mm512_cmpeq_epi16_mask(high, targets) << 32;
 }
 
-DEFINE_MATCH_MANY(match_many_sse2, match_sse2, TARGET_SSE2)
-DEFINE_MATCH_MANY(match_many_avx2, match_avx2, TARGET_AVX2)
-DEFINE_MATCH_MANY(match_many_avx512, match_avx512, TARGET_AVX512)
+TARGET_SSE2 static void match_many_sse2(const uint16_t *values, uint32_t count, uint16_t mask, uint16_t wanted,
+                                        uint64_t flip, uint64_t *masks) {
+    for (uint32_t tile = 0; tile < count; tile++)
+        masks[tile] &= match_sse2(values + (size_t)tile * TILE_ROWS, mask, wanted) ^ flip;
+}
+
+TARGET_AVX2 static void match_many_avx2(const uint16_t *values, uint32_t count, uint16_t mask, uint16_t wanted,
+                                        uint64_t flip, uint64_t *masks) {
+    for (uint32_t tile = 0; tile < count; tile++)
+        masks[tile] &= match_avx2(values + (size_t)tile * TILE_ROWS, mask, wanted) ^ flip;
+}
+
+TARGET_AVX512 static void match_many_avx512(const uint16_t *values, uint32_t count, uint16_t mask, uint16_t wanted,
+                                            uint64_t flip, uint64_t *masks) {
+    for (uint32_t tile = 0; tile < count; tile++)
+        masks[tile] &= match_avx512(values + (size_t)tile * TILE_ROWS, mask, wanted) ^ flip;
+}
 
 TARGET_AVX2 static uint64_t count_popcnt(const uint64_t *masks, uint32_t count) {
     uint64_t bits = 0;
@@ -114,7 +124,11 @@ static uint64_t match_neon(const uint16_t *values, uint16_t mask, uint16_t wante
     return bits;
 }
 
-DEFINE_MATCH_MANY(match_many_neon, match_neon, )
+static void match_many_neon(const uint16_t *values, uint32_t count, uint16_t mask, uint16_t wanted, uint64_t flip,
+                            uint64_t *masks) {
+    for (uint32_t tile = 0; tile < count; tile++)
+        masks[tile] &= match_neon(values + (size_t)tile * TILE_ROWS, mask, wanted) ^ flip;
+}
 
 #endif
 
