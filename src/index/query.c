@@ -234,13 +234,26 @@ static int mark_streams(struct query *query, const struct scope_known *scope, st
                                        : mark_by_names(query, scope, out_marked, error);
 }
 
+/* The last sequence that may be given. */
+static uint64_t last_wanted(const struct query *query) {
+    uint64_t max = query->region.sequence_max;
+    return max > 0 && max < query->snapshot ? max : query->snapshot;
+}
+
+bool query_may_match(const struct query *query, const struct segment_summary *summary) {
+    const struct fbat_region *region = &query->region;
+    bool wants_system = query->system_only || (region->kind != 0 && FBAT_KIND_CATEGORY(region->kind) == 0);
+    return summary->event_count > 0 && summary->first_sequence <= last_wanted(query) &&
+           summary->last_sequence >= region->sequence_min &&
+           (region->time_min_us <= 0 || summary->last_recorded_us >= region->time_min_us) &&
+           (region->time_max_us == 0 || summary->first_recorded_us <= region->time_max_us) &&
+           !(wants_system && summary->system_event_count == 0);
+}
+
 static void narrow_range(struct query *query) {
     const struct fbat_region *region = &query->region;
     const struct segment_index *index = query->index;
-    uint64_t last = query->snapshot;
-    if (region->sequence_max > 0 && region->sequence_max < last)
-        last = region->sequence_max;
-    query->high = segment_index_rows_to_sequence(index, segment_index_row_count(index), last);
+    query->high = segment_index_rows_to_sequence(index, segment_index_row_count(index), last_wanted(query));
     query->low =
         region->sequence_min > 1 ? segment_index_rows_to_sequence(index, query->high, region->sequence_min - 1) : 0;
     if (region->time_min_us > 0) {
@@ -385,8 +398,10 @@ static int prepare_segment(struct query *query, struct segment_index *index, str
     query->index = index;
     query->source = QUERY_NOTHING;
     query->mask = 0;
-    narrow_range(query);
-    if (query->low < query->high && !query->nothing) {
+    query->low = query->high = 0;
+    if (!query->nothing && (!index->sealed || query_may_match(query, &index->summary)))
+        narrow_range(query);
+    if (query->low < query->high) {
         query->ahead = (struct query_ahead){.record_lines = query->counting ? 0 : RECORD_LINES};
         if (query->exact_stream)
             prepare_stream(query);

@@ -66,6 +66,7 @@ struct query {
     uint64_t left; /* events still to give; UINT64_MAX = no limit */
 
     struct views_wanted views; /* which may be asked; all after query_init. To be changed before the first event */
+    bool system_only; /* likewise: a segment without events of category 0 is of no interest; false after query_init */
 
     uint32_t next_segment;       /* position in the list to prepare next; backward counts down from count */
     struct segment_index *index; /* prepared segment, NULL if none */
@@ -91,6 +92,9 @@ struct query {
 int query_init(struct query *query, struct segment_list *list, uint64_t visible, const struct fbat_region *region,
                const struct fbat_query_options *options, struct fbat_error *error);
 void query_deinit(struct query *query);
+
+/* False when no event of a sealed segment can match, by what is known of it as a whole. */
+bool query_may_match(const struct query *query, const struct segment_summary *summary);
 
 /* The next matching row: FBAT_OK, FBAT_END, or FBAT_ERR_NO_MEMORY. The index stays valid while the query does. */
 int query_next(struct query *query, struct segment_index **out_index, uint32_t *out_position, struct fbat_error *error);
