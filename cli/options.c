@@ -25,6 +25,7 @@ const struct option_spec option_specs[OPTION_KEY_COUNT] = {
     [OPTION_REVERSE] = {"reverse", 'r', false, NULL, "the newest first"},
     [OPTION_LIMIT] = {"limit", 'n', false, "N", "at most N events"},
     [OPTION_COUNT] = {"count", 'c', false, NULL, "print only how many there are"},
+    [OPTION_EXPLAIN] = {"explain", 0, false, NULL, "print how the events were found instead of them"},
     [OPTION_PAYLOAD] = {"payload", 'p', false, NULL, "print payloads and nothing else"},
     [OPTION_PLAIN] = {"plain", 0, false, NULL, "leave out sequence and recordedtime"},
     [OPTION_LINES] = {"lines", 'n', false, "N", "start with the last N events; 10 if not given"},

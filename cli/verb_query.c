@@ -5,6 +5,7 @@
  * Happy path: options become a region, the store is opened for reading, and what its iterator gives is printed.
  * Failure: an unknown kind or stream is the answer no, exit 1. Main thread only.
  */
+#include <stddef.h>
 #include <string.h>
 
 #include "event_print.h"
@@ -27,15 +28,104 @@ static enum exit_code print_count(struct command *command, struct fbat_store *st
     return EXIT_DONE;
 }
 
+/* ---- --explain ---- */
+
+static const struct strategy_name {
+    uint32_t strategy;
+    const char *name, *meaning;
+} strategy_names[] = {
+    {FBAT_STRATEGY_RANGE, "range", "every event of a range"},
+    {FBAT_STRATEGY_LINKS, "links", "one stream, from event to event"},
+    {FBAT_STRATEGY_GROUPS, "groups", "one stream, by entity_groups"},
+    {FBAT_STRATEGY_MERGE, "merge", "several streams, by entity_groups"},
+    {FBAT_STRATEGY_COLUMNS, "columns", "a scan of columns (soa)"},
+    {FBAT_STRATEGY_TILES, "tiles", "summaries of tiles (tiles64)"},
+    {FBAT_STRATEGY_ROWS, "rows", "a scan of base rows"},
+};
+enum { STRATEGIES = sizeof strategy_names / sizeof strategy_names[0] };
+
+static const struct plan_number {
+    const char *name, *title;
+    size_t at;
+} plan_numbers[] = {
+    {"segments", "segments", offsetof(struct fbat_query_plan, segments)},
+    {"segments_skipped", "segments skipped", offsetof(struct fbat_query_plan, segments_skipped)},
+    {"segments_opened", "segments opened", offsetof(struct fbat_query_plan, segments_opened)},
+    {"streams_merged", "streams merged", offsetof(struct fbat_query_plan, streams_merged)},
+    {"tiles_skipped", "tiles skipped", offsetof(struct fbat_query_plan, tiles_skipped)},
+    {"tiles_looked_at", "tiles looked at", offsetof(struct fbat_query_plan, tiles_looked_at)},
+    {"rows_looked_at", "rows looked at", offsetof(struct fbat_query_plan, rows_looked_at)},
+    {"events", "events", offsetof(struct fbat_query_plan, events_given)},
+};
+enum { PLAN_NUMBERS = sizeof plan_numbers / sizeof plan_numbers[0] };
+
+static unsigned long long number_of(const struct fbat_query_plan *plan, size_t index) {
+    uint64_t value;
+    memcpy(&value, (const char *)plan + plan_numbers[index].at, sizeof value);
+    return value;
+}
+
+static void print_plan_json(struct out *out, const struct fbat_query_plan *plan) {
+    struct json_writer json, list;
+    json_open(&json, out, '{');
+    json_member_open(&json, "strategies", &list, '[');
+    for (size_t i = 0; i < STRATEGIES; i++)
+        if (plan->strategies & strategy_names[i].strategy) {
+            json_comma(&list);
+            json_print_string(out, fbat_text(strategy_names[i].name));
+        }
+    json_close(&list, ']');
+    for (size_t i = 0; i < PLAN_NUMBERS; i++)
+        json_member_u64(&json, plan_numbers[i].name, number_of(plan, i));
+    json_member_text(&json, "simd", plan->simd);
+    json_close(&json, '}');
+    out_printf(out, "\n");
+}
+
+static void print_plan(struct command *command, const struct fbat_query_plan *plan) {
+    struct out *out = &command->out;
+    if (command_has(command, OPTION_JSON)) {
+        print_plan_json(out, plan);
+        return;
+    }
+    for (size_t i = 0; i < STRATEGIES; i++)
+        if (plan->strategies & strategy_names[i].strategy)
+            out_printf(out, "%-18s%s: %s\n", "found by", strategy_names[i].name, strategy_names[i].meaning);
+    for (size_t i = 0; i < PLAN_NUMBERS; i++)
+        out_printf(out, "%-18s%llu\n", plan_numbers[i].title, number_of(plan, i));
+    out_printf(out, "%-18s%s\n", "columns compared", plan->simd);
+}
+
+/* The query is run to its end, or to its limit. */
+static enum exit_code explain(struct command *command, struct fbat_iterator *iterator) {
+    struct fbat_query_plan plan = {.struct_size = sizeof plan};
+    struct fbat_event event;
+    struct fbat_error error;
+    int status;
+    while ((status = fbat_iterator_next(iterator, &event, &error)) == FBAT_OK)
+        ;
+    if (status == FBAT_END)
+        status = fbat_iterator_plan(iterator, &plan);
+    fbat_iterator_close(iterator);
+    if (status < 0)
+        return command_fail_with(command, &error);
+    print_plan(command, &plan);
+    return EXIT_DONE;
+}
+
+/* ---- events ---- */
+
 static enum exit_code print_region(struct command *command, struct fbat_store *store, const struct fbat_region *region,
                                    const struct fbat_query_options *options) {
     struct fbat_iterator *iterator;
     struct fbat_error error;
     struct event_printer printer;
-    if (command_has(command, OPTION_COUNT))
+    if (command_has(command, OPTION_COUNT) && !command_has(command, OPTION_EXPLAIN))
         return print_count(command, store, region);
     if (fbat_query(store, region, options, &iterator, &error) != FBAT_OK)
         return command_fail_with(command, &error);
+    if (command_has(command, OPTION_EXPLAIN))
+        return explain(command, iterator);
     event_printer_init(&printer, command, store);
     return event_print_all(&printer, command, iterator);
 }

@@ -79,7 +79,8 @@ const struct verb verbs[] = {
         .arguments_min = 1,
         .arguments_max = 1,
         .run = verb_query,
-        .options = {REGION_OPTIONS, OPTION_REVERSE, OPTION_LIMIT, OPTION_COUNT, OPTION_PAYLOAD, COMMON_OPTIONS},
+        .options = {REGION_OPTIONS, OPTION_REVERSE, OPTION_LIMIT, OPTION_COUNT, OPTION_EXPLAIN, OPTION_PAYLOAD,
+                    COMMON_OPTIONS},
     },
     {
         .name = "stream",
@@ -91,7 +92,7 @@ const struct verb verbs[] = {
         .run = verb_stream,
         .options = {OPTION_SCOPE, OPTION_FROM_REVISION, OPTION_TO_REVISION, OPTION_FROM_SEQUENCE, OPTION_TO_SEQUENCE,
                     OPTION_SINCE, OPTION_UNTIL, OPTION_KIND, OPTION_CATEGORY, OPTION_SYSTEM, OPTION_REVERSE,
-                    OPTION_LIMIT, OPTION_COUNT, OPTION_PAYLOAD, COMMON_OPTIONS},
+                    OPTION_LIMIT, OPTION_COUNT, OPTION_EXPLAIN, OPTION_PAYLOAD, COMMON_OPTIONS},
     },
     {
         .name = "tail",

@@ -359,8 +359,9 @@ struct fbat_config {
     } sync;
 
     struct {
-        enum fbat_index_layout layout;  /* which view answers scans first; default aos. [kept: base rows answer] */
-        struct fbat_index_views views;  /* views beside the base rows; default all on. [kept: base rows answer] */
+        enum fbat_index_layout layout;  /* which view answers scans first; default aos = the planner's choice */
+        struct fbat_index_views views;  /* views beside the base rows; default all on. Off: neither kept, nor
+                                         * written, nor asked; the base rows answer, with the same result */
         uint8_t incremental_projection; /* fold only what is newer than the cached state; default 0. [kept] */
         uint8_t enable_checkpoint;      /* write index.ckpt at close and after compaction; default 1. [kept] */
         uint8_t enable_mmap_index;      /* write and prefer index.fbati, mapped at open; default 1. [kept] */
@@ -907,6 +908,36 @@ FBAT_API int fbat_iterator_next(struct fbat_iterator *iterator, struct fbat_even
 
 /* The sequence this iterator sees up to. */
 FBAT_API uint64_t fbat_iterator_snapshot(const struct fbat_iterator *iterator);
+
+/* How the events of a segment were found; several bits after several segments. */
+enum fbat_strategy {
+    FBAT_STRATEGY_RANGE = 1 << 0,   /* every row of a range matches: nothing was compared */
+    FBAT_STRATEGY_LINKS = 1 << 1,   /* one stream, from event to event */
+    FBAT_STRATEGY_GROUPS = 1 << 2,  /* one stream, by entity_groups */
+    FBAT_STRATEGY_MERGE = 1 << 3,   /* several streams, likewise */
+    FBAT_STRATEGY_COLUMNS = 1 << 4, /* a scan of columns (soa) */
+    FBAT_STRATEGY_TILES = 1 << 5,   /* a scan that passed over tiles by their summaries (tiles64) */
+    FBAT_STRATEGY_ROWS = 1 << 6     /* a scan of base rows */
+};
+
+/* What a query has done up to now. */
+struct fbat_query_plan {
+    uint32_t struct_size;      /* sizeof(struct fbat_query_plan), set by the caller */
+    uint32_t strategies;       /* enum fbat_strategy */
+    uint64_t segments;         /* in the store */
+    uint64_t segments_skipped; /* ruled out as a whole, by their ranges and summaries */
+    uint64_t segments_opened;  /* looked into */
+    uint64_t tiles_skipped;    /* of 64 events, ruled out by their summary; unless the query was for streams */
+    uint64_t tiles_looked_at;
+    uint64_t rows_looked_at; /* base rows looked at one by one to see whether they match */
+    uint64_t streams_merged;
+    uint64_t events_given;
+    const char *simd; /* how columns are compared: "avx512", "avx2", "sse2", "neon" or "plain"; static */
+};
+
+/* What the iterator has done up to now: how it found its events, and how much it looked at. *out_plan is the caller's, with
+ * struct_size set. FBAT_ERR_ARGUMENT (NULL, or another struct_size). */
+FBAT_API int fbat_iterator_plan(const struct fbat_iterator *iterator, struct fbat_query_plan *out_plan);
 
 /* Ends the iterator. NULL is accepted. */
 FBAT_API void fbat_iterator_close(struct fbat_iterator *iterator);

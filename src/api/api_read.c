@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "index/query.h"
+#include "index/tile_match.h"
 #include "store/store.h"
 
 /* ---- one event ---- */
@@ -162,6 +163,7 @@ int fbat_query(struct fbat_store *store, const struct fbat_region *region, const
         memory_free(iterator);
         return status;
     }
+    iterator->query.views = views_wanted_by(&store->config);
     *out_iterator = iterator;
     return FBAT_OK;
 }
@@ -198,6 +200,26 @@ uint64_t fbat_iterator_snapshot(const struct fbat_iterator *iterator) {
     return iterator->query.snapshot;
 }
 
+int fbat_iterator_plan(const struct fbat_iterator *iterator, struct fbat_query_plan *out_plan) {
+    if (!iterator || !out_plan || out_plan->struct_size != sizeof *out_plan)
+        return FBAT_ERR_ARGUMENT;
+    const struct query *query = &iterator->query;
+    *out_plan = (struct fbat_query_plan){
+        .struct_size = sizeof *out_plan,
+        .strategies = query->effort.strategies,
+        .segments = query->list->count,
+        .segments_skipped = query->effort.segments_skipped,
+        .segments_opened = query->effort.segments_opened,
+        .tiles_skipped = query->counts.tiles_skipped,
+        .tiles_looked_at = query->counts.tiles_looked_at,
+        .rows_looked_at = query->counts.rows_looked_at,
+        .streams_merged = query->effort.streams_merged,
+        .events_given = query->effort.events_given,
+        .simd = tile_match_name(),
+    };
+    return FBAT_OK;
+}
+
 void fbat_iterator_close(struct fbat_iterator *iterator) {
     if (!iterator)
         return;
@@ -225,23 +247,14 @@ int fbat_stream(struct fbat_store *store, struct fbat_slice entity, struct fbat_
 static int count_rows(struct fbat_store *store, const struct fbat_region *region, uint64_t *by_kind,
                       uint64_t *out_total, struct fbat_error *error) {
     struct segment_list *list;
-    uint64_t visible, total = 0;
+    uint64_t visible;
     FBAT_TRY(store_snapshot(store, &list, &visible, error));
     struct query query;
     FBAT_TRY(query_init(&query, list, visible, region, NULL, error));
-    struct segment_index *index;
-    uint32_t position;
-    int status;
-    while ((status = query_next(&query, &index, &position, error)) == FBAT_OK) {
-        total++;
-        if (by_kind)
-            by_kind[segment_index_row(index, position)->kind]++;
-    }
+    query.views = views_wanted_by(&store->config);
+    int status = query_count(&query, by_kind, out_total, error);
     query_deinit(&query);
-    if (status < 0)
-        return status;
-    *out_total = total;
-    return FBAT_OK;
+    return status;
 }
 
 int fbat_query_count(struct fbat_store *store, const struct fbat_region *region, uint64_t *out_count,

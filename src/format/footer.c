@@ -30,6 +30,14 @@ static_assert(sizeof(struct footer_stream) == 32, "stream size");
 static_assert(offsetof(struct footer_stream, first_row) == 8, "stream layout");
 static_assert(offsetof(struct footer_stream, last_row) == 12, "stream layout");
 static_assert(offsetof(struct footer_stream, event_count) == 16, "stream layout");
+static_assert(offsetof(struct footer_stream, scope) == 20, "stream layout");
+static_assert(offsetof(struct footer_stream, first_group) == 24, "stream layout");
+static_assert(offsetof(struct footer_stream, last_group) == 28, "stream layout");
+static_assert(sizeof(struct footer_scope) == 16, "scope size");
+static_assert(offsetof(struct footer_scope, first_row) == 8, "scope layout");
+static_assert(sizeof(struct footer_tile) == 16, "tile size");
+static_assert(sizeof(struct footer_group) == 64, "group size");
+static_assert(offsetof(struct footer_group, rows) == 8, "group layout");
 static_assert(FOOTER_CRC_AT + 4 == FOOTER_TRAILER_BYTES, "the checksum is last");
 static_assert(FOOTER_LED_COUNT_AT + 8 == FOOTER_ZERO_END_AT, "zero again behind it");
 
@@ -107,6 +115,11 @@ static uint64_t element_bytes(uint32_t type) {
     case FOOTER_PART_STREAMS: return sizeof(struct footer_stream);
     case FOOTER_PART_ID_SLOTS:
     case FOOTER_PART_STREAM_SLOTS: return sizeof(uint32_t);
+    case FOOTER_PART_KINDS:
+    case FOOTER_PART_SCOPE_NUMBERS: return sizeof(uint16_t);
+    case FOOTER_PART_SCOPES: return sizeof(struct footer_scope);
+    case FOOTER_PART_TILES: return sizeof(struct footer_tile);
+    case FOOTER_PART_GROUPS: return sizeof(struct footer_group);
     default: return 0; /* of a later version: any */
     }
 }

@@ -13,7 +13,8 @@
  * table: for each part 32 bytes:
  *
  *     OFFSET  SIZE  FIELD
- *          0     4  type       1 rows, 2 streams, 3 id slots, 4 stream slots; a reader ignores types it does not know
+ *          0     4  type       1 rows, 2 streams, 3 id slots, 4 stream slots, 5 kinds, 6 scopes, 7 scope numbers, 8 tiles,
+ *                             9 groups; a reader ignores types it does not know
  *          4     4  CRC-32C    of the part's bytes
  *          8     8  offset     in the file
  *         16     8  bytes      with padding
@@ -76,14 +77,46 @@
  *          8     4  first row     row number
  *         12     4  last row      row number
  *         16     4  event count
- *         20     4  zero
- *         24     8  zero
+ *         20     2  scope number  with scopes: the number of its scope, 65535 where that has none; else 0
+ *         22     2  zero
+ *         24     4  first group   with groups: the first of its groups, counted from 1; 0 when it has one event; else 0
+ *         28     4  last group    likewise the last
  *
  * Ids that the store makes lead to their events by themselves; other ids are found by slots.
  *
  * Slots: open addressing with linear probing over 2^n 32-bit numbers (n >= 1); an element is looked for from the slot
  * that the top n bits of its hash number, and 0 is an empty slot. Id slots hold row numbers, placed by id hash;
  * stream slots hold stream indexes counted from 1, placed by name hash.
+ *
+ * Views: parts 5 to 9 repeat what rows and streams say, in forms that answer some questions faster. Each may be absent,
+ * and one whose count is not the one expected here counts as absent.
+ *
+ *     kinds          16 bits for each row: its kind
+ *     scopes         an entry for each scope, in order of first appearance, at most 65,535: its number is its place
+ *     scope numbers  16 bits for each row: the number of its scope. Only with scopes
+ *     tiles          a summary of the whole segment, then one for each 64 rows
+ *     groups         each stream's row numbers, ascending, the streams in their order. The groups of a stream stand
+ *                    one behind the other, 14 rows each but for its last one; a stream of one event has none
+ *
+ * Scope:
+ *
+ *     OFFSET  SIZE  FIELD
+ *          0     8  name hash     XXH3-64 of the scope
+ *          8     4  first row     row number; its record holds the name
+ *         12     4  zero
+ *
+ * Tile: which kinds and scopes its rows have. More bits may be set than needed, never fewer.
+ *
+ *     OFFSET  SIZE  FIELD
+ *          0     8  kinds         bit c for category c; bit 16 + (kind x 40503 mod 65536) / 1366 for a kind
+ *          8     8  scopes        bit n mod 64 for scope number n; says nothing without scopes
+ *
+ * Group:
+ *
+ *     OFFSET  SIZE  FIELD
+ *          0     4  next          the stream's next group, counted from 1; 0 none
+ *          4     4  previous      its previous one; 0 none
+ *          8    56  rows          14 row numbers, 0 behind the last
  */
 #ifndef FBAT_FORMAT_FOOTER_H
 #define FBAT_FORMAT_FOOTER_H
@@ -116,16 +149,49 @@ struct footer_stream {
     uint32_t first_row;   /* row number */
     uint32_t last_row;    /* row number; grows while the segment is active */
     uint32_t event_count; /* likewise */
-    uint32_t zero0;
-    uint64_t zero1;
+    uint16_t scope;       /* number, with scopes */
+    uint16_t zero0;
+    uint32_t first_group; /* counted from 1, 0 none; with groups. Written later than the rest while active */
+    uint32_t last_group;  /* likewise; grows */
 };
+
+enum { FOOTER_SCOPE_NONE = UINT16_MAX, FOOTER_SCOPES_MAX = UINT16_MAX, FOOTER_GROUP_ROWS = 14, FOOTER_TILE_ROWS = 64 };
+
+struct footer_scope {
+    uint64_t name_hash;
+    uint32_t first_row;
+    uint32_t zero0;
+};
+
+struct footer_tile {
+    uint64_t kinds;
+    uint64_t scopes;
+};
+
+struct footer_group {
+    uint32_t next;
+    uint32_t previous;
+    uint32_t rows[FOOTER_GROUP_ROWS];
+};
+
+/* Bits of a kind in a tile's summary. */
+static inline uint64_t footer_kind_bits(uint16_t kind) {
+    unsigned spread = (unsigned)(uint16_t)(kind * 40503u) / 1366u; /* 0 to 47 */
+    return UINT64_C(1) << (kind >> 12) | UINT64_C(1) << (16 + spread);
+}
 
 enum footer_part_type {
     FOOTER_PART_ROWS = 1,
     FOOTER_PART_STREAMS = 2,
     FOOTER_PART_ID_SLOTS = 3,
     FOOTER_PART_STREAM_SLOTS = 4,
-    FOOTER_PART_KNOWN = 4, /* how many types this version writes */
+    FOOTER_PART_NEEDED = 4, /* the types up to this one must be there */
+    FOOTER_PART_KINDS = 5,
+    FOOTER_PART_SCOPES = 6,
+    FOOTER_PART_SCOPE_NUMBERS = 7,
+    FOOTER_PART_TILES = 8,
+    FOOTER_PART_GROUPS = 9,
+    FOOTER_PART_KNOWN = 9, /* how many types this version knows */
 };
 
 enum {

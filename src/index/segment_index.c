@@ -32,6 +32,7 @@ static void destroy_index(struct segment_index *index) {
     slots_deinit(&index->stream_slots);
     chunks_deinit(&index->rows);
     chunks_deinit(&index->streams);
+    views_deinit(&index->views);
     segment_close(index->segment);
     memory_free(index);
 }
@@ -45,6 +46,7 @@ static struct segment_index *allocate_index(struct segment *segment) {
     index->id_tag_key = id_tag_key(&segment->header.store_id);
     chunks_init(&index->rows, sizeof(struct footer_row));
     chunks_init(&index->streams, sizeof(struct footer_stream));
+    views_init(&index->views);
     return index;
 }
 
@@ -54,13 +56,19 @@ int segment_index_create(struct segment *segment, struct segment_index **out_ind
         segment_close(segment);
         return error_set_no_memory(error);
     }
-    if (!slots_init(&index->id_slots) || !slots_init(&index->stream_slots)) {
+    if (!slots_init(&index->id_slots) || !slots_init(&index->stream_slots) || !views_start(&index->views)) {
         destroy_index(index);
         return error_set_no_memory(error);
     }
     index->summary.frames_end = SEGMENT_HEADER_BYTES;
     *out_index = index;
     return FBAT_OK;
+}
+
+void segment_index_want_views(struct segment_index *index, const struct fbat_config *config) {
+    FBAT_ASSERT(!index->sealed && index->rows_added == 0);
+    const struct views_wanted wanted = views_wanted_by(config);
+    views_want(&index->views, &wanted);
 }
 
 static bool attach_footer(struct segment_index *index, const struct footer *footer) {
@@ -74,6 +82,7 @@ static bool attach_footer(struct segment_index *index, const struct footer *foot
     if (!slots_init_mapped(&index->id_slots, file + id_slots->offset, id_slots->count) ||
         !slots_init_mapped(&index->stream_slots, file + stream_slots->offset, stream_slots->count))
         return false;
+    views_attach(&index->views, file, footer);
     index->sealed = true;
     index->summary = footer->summary;
     index->rows_added = (uint32_t)rows->count;
@@ -153,21 +162,24 @@ int segment_index_reserve(struct segment_index *index, uint32_t event_count, str
                          (unsigned long long)index->segment->header.segment_id);
     if (!chunks_reserve(&index->rows, (uint64_t)index->rows_added + event_count) ||
         !chunks_reserve(&index->streams, (uint64_t)index->streams_added + event_count) ||
+        !views_reserve(&index->views, (uint64_t)index->rows_added + event_count, event_count) ||
         !slots_reserve(&index->id_slots, (uint64_t)index->ids_pending + event_count, hash_of_row, index) ||
         !slots_reserve(&index->stream_slots, event_count, hash_of_stream, index))
         return error_set_no_memory(error);
     return FBAT_OK;
 }
 
-static uint32_t add_stream(struct segment_index *index, uint64_t name_hash) {
+static uint32_t add_stream(struct segment_index *index, uint64_t name_hash, struct fbat_slice scope) {
     uint32_t stream = index->streams_added++;
     struct footer_stream *entry = segment_index_stream(index, stream);
     *entry = (struct footer_stream){.name_hash = name_hash, .first_row = index->rows_added + 1};
+    views_add_stream(index, entry, index->rows_added + 1, scope);
     return stream;
 }
 
 static void link_row(struct segment_index *index, struct footer_row *row, uint32_t row_number) {
     struct footer_stream *entry = segment_index_stream(index, row->stream);
+    views_add_row(&index->views, entry, row_number, row->kind);
     row->previous_in_stream = entry->last_row;
     if (entry->last_row != 0)
         __atomic_store_n(&segment_index_row(index, entry->last_row - 1)->next_in_stream, row_number, __ATOMIC_RELEASE);
@@ -210,7 +222,7 @@ uint32_t segment_index_add(struct segment_index *index, const uint8_t *at, const
         uint64_t name_hash = hash_stream(scope.data, scope.size, entity.data, entity.size);
         new_stream = !segment_index_find_stream(index, name_hash, scope, entity, &stream);
         if (new_stream)
-            stream = add_stream(index, name_hash);
+            stream = add_stream(index, name_hash, scope);
     }
     uint32_t row_number = index->rows_added + 1;
     struct footer_row *row = segment_index_row(index, index->rows_added);
@@ -282,21 +294,10 @@ void segment_index_publish(struct segment_index *index) {
 
 uint64_t segment_index_memory(const struct segment_index *index) {
     return sizeof *index + index->rows.memory_bytes + index->streams.memory_bytes + index->id_slots.memory_bytes +
-           index->stream_slots.memory_bytes;
+           index->stream_slots.memory_bytes + views_memory(&index->views);
 }
 
 /* ---- sealing ---- */
-
-static void write_chunks(struct footer_writer *writer, enum footer_part_type type, const struct chunks *chunks,
-                         uint64_t count) {
-    footer_writer_begin(writer, type, count);
-    for (unsigned k = 0; k < CHUNKS_MAX && chunk_start(k) < count; k++) {
-        uint64_t left = count - chunk_start(k);
-        uint64_t here = left < chunk_size(k) ? left : chunk_size(k);
-        footer_writer_data(writer, chunks_at(chunks, chunk_start(k)), (size_t)(here * chunks->element_bytes));
-    }
-    footer_writer_end(writer);
-}
 
 static void write_slots(struct footer_writer *writer, enum footer_part_type type, const struct slots *slots) {
     const struct slots_table *table = atomic_load_explicit(&slots->table, memory_order_relaxed);
@@ -309,10 +310,11 @@ int segment_index_write_footer(struct segment_index *index, struct fbat_error *e
     FBAT_ASSERT(index->summary.event_count >= 1 && index->rows_added == index->summary.event_count);
     struct footer_writer writer;
     footer_writer_init(&writer, index->segment);
-    write_chunks(&writer, FOOTER_PART_ROWS, &index->rows, index->rows_added);
-    write_chunks(&writer, FOOTER_PART_STREAMS, &index->streams, index->streams_added);
+    views_write_chunks(&writer, FOOTER_PART_ROWS, &index->rows, index->rows_added);
+    views_write_streams(index, &writer);
     write_slots(&writer, FOOTER_PART_ID_SLOTS, &index->id_slots);
     write_slots(&writer, FOOTER_PART_STREAM_SLOTS, &index->stream_slots);
+    views_write(index, &writer);
     int status = footer_writer_finish(&writer, &index->summary, error);
     footer_writer_deinit(&writer);
     return status;

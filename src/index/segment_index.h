@@ -14,7 +14,7 @@
  *
  * Threads. One writer adds (under the sequencer's or the follower's lock); readers never wait.
  *
- * Publication order: the record's bytes, the row and its links, its slots, then row_count by a release store. A reader
+ * Publication order: the record's bytes, the row, its views and links, its slots, then row_count by a release store. A reader
  * loads row_count (or gets a limit from whoever did) before it follows anything, and ignores row numbers beyond it.
  * So a batch, added whole before one publication, appears at once.
  *
@@ -35,6 +35,7 @@
 #include "format/record.h"
 #include "index/chunks.h"
 #include "index/slots.h"
+#include "index/views.h"
 #include "log/segment.h"
 
 #define SEGMENT_INDEX_NONE UINT32_MAX /* no stream */
@@ -50,6 +51,7 @@ struct segment_index {
     struct chunks streams;     /* struct footer_stream */
     struct slots id_slots;
     struct slots stream_slots;
+    struct views views;
     _Atomic uint32_t row_count;    /* published rows */
     _Atomic uint32_t stream_count; /* published streams */
     uint32_t rows_added;           /* writer only: published and not */
@@ -62,6 +64,9 @@ struct segment_index {
 
 /* An empty index over a segment, which it owns from then on (also on failure). */
 int segment_index_create(struct segment *segment, struct segment_index **out_index, struct fbat_error *error);
+
+/* Gives an index that has no row yet the views that a configuration asks for; without it, it has all. */
+void segment_index_want_views(struct segment_index *index, const struct fbat_config *config);
 
 /* The index in a segment's footer. FBAT_ERR_NOT_FOUND when there is no valid footer (*out_fault says why); the segment
  * then stays the caller's, otherwise the index owns it. */

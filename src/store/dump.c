@@ -192,7 +192,8 @@ static int dump_frames(struct dump_run *run, int *out_answer, struct fbat_error 
 }
 
 static const char *part_name(uint32_t type) {
-    static const char *const names[] = {"unknown part", "rows", "streams", "id slots", "stream slots"};
+    static const char *const names[] = {"unknown part", "rows",   "streams",       "id slots", "stream slots",
+                                        "kinds",        "scopes", "scope numbers", "tiles",    "groups"};
     return names[type <= FOOTER_PART_KNOWN ? type : 0];
 }
 

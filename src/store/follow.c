@@ -144,6 +144,7 @@ static int index_up_to(struct fbat_store *store, uint64_t segment_id, uint64_t l
     uint64_t reached = segment->header.first_sequence - 1;
     bool valid = segment->header_state == SEGMENT_HEADER_VALID && reached <= last;
     FBAT_TRY(segment_index_create(segment, &index, error));
+    segment_index_want_views(index, &store->config);
     int status = valid ? read_on(index, last, &reached, error) : FBAT_OK;
     if (status == FBAT_OK && (!valid || reached != last))
         status = error_set_damage(error, segment_id, segment->end,
@@ -238,6 +239,7 @@ static int go_on_in(struct fbat_store *store, struct segment *segment, const str
     uint64_t bound = announced->segment_id > segment->header.segment_id ? *last : announced->visible;
     bool takes_over = first <= *last && newest;
     FBAT_TRY(segment_index_create(segment, &next, error));
+    segment_index_want_views(next, &store->config);
     int status = first > *last + 1 ? FBAT_END : read_on(next, bound, &reached, error);
     if (status == FBAT_OK && reached < *last)
         status = FBAT_END;

@@ -179,6 +179,7 @@ static int load_new(struct fbat_store *store, struct segment_list *list, uint64_
     };
     struct query query;
     FBAT_TRY(query_init(&query, list, visible, &region, NULL, error));
+    query.system_only = true;
     struct segment_index *index;
     uint32_t position;
     int status;

@@ -120,6 +120,7 @@ static int index_frames(struct recovery_run *run, struct segment *segment, struc
                         struct scan *scan, struct scan_end *end, struct fbat_error *error) {
     struct segment_index *index;
     FBAT_TRY(segment_index_create(segment, &index, error));
+    segment_index_want_views(index, &run->store->config);
     index->summary.id_made = run->at.last_id;
     int status = scan_frames(run, index, scan, end, error);
     if (status < 0) {

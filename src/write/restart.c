@@ -131,6 +131,7 @@ static int build_next(struct sequencer *sequencer, const struct segment_index *o
     FBAT_TRY(rotation_header(sequencer, durable, tail_bytes(old, from), &header, error));
     FBAT_TRY(segment_create_aside(sequencer->os, sequencer->dir, &header, &segment, error));
     FBAT_TRY(segment_index_create(segment, &next, error));
+    segment_index_want_views(next, sequencer->config);
     next->summary.id_made = sequencer->last_id;
     const struct frame_visit visit = {.visit = copy_frame, .user = next};
     int status = visit_frames(old, from, segment_index_row_count(old), &visit, error);
@@ -167,6 +168,7 @@ static int build_limited(struct sequencer *sequencer, const struct segment_index
                           SEGMENT_READ, &segment, error));
     segment_forget_file(segment);
     FBAT_TRY(segment_index_create(segment, &limited, error));
+    segment_index_want_views(limited, sequencer->config);
     limited->summary.id_made = sequencer->last_id;
     const struct frame_visit visit = {.visit = add_frame, .user = limited};
     int status = visit_frames(old, 0, to, &visit, error);

@@ -80,6 +80,7 @@ static int create_segment(struct sequencer *sequencer, uint64_t frame_bytes, str
     FBAT_TRY(rotation_header(sequencer, sequencer_last_outside(sequencer), frame_bytes, &header, error));
     FBAT_TRY(segment_create(sequencer->os, sequencer->dir, &header, &segment, error));
     FBAT_TRY(segment_index_create(segment, out_index, error));
+    segment_index_want_views(*out_index, sequencer->config);
     (*out_index)->summary.id_made = sequencer->last_id;
     return FBAT_OK;
 }

@@ -66,3 +66,17 @@ expect stderr "/s1"
 # The columns of a line.
 run 0 "$FBAT" query "$work/store" --entity file:0 --scope /s0 --limit 1
 grep -qE '^ +[0-9]+  2020-01-01T00:00:20Z  kind2 +  /s0 file:0@1 +  10$' "$work/stdout" || fail "line: $(cat "$work/stdout")"
+
+# --explain: how, instead of what. The ways answer what the events answer.
+explain() {
+    "$FBAT" query "$work/store" --explain --json "$@" | jq -r '[(.strategies | join("+")), .events] | join(" ")'
+}
+equal "explain all" "$(explain --system)" "range $("$FBAT" query "$work/store" --system --count)"
+equal "explain a stream" "$(explain --entity file:0 --scope /s0)" "groups 4"
+equal "explain an entity" "$(explain --entity file:0)" "merge 8"
+equal "explain a kind by columns" "$(explain --kind kind1 -o index.views=soa)" "columns 10"
+equal "explain a kind by rows" "$(explain --kind kind1 -o index.views=none)" "rows 10"
+equal "explain a stream by links" "$(explain --entity file:0 --scope /s0 -o index.views=none)" "links 4"
+equal "explain nothing" "$(explain --category 4)" " 0"
+equal "explain counts" "$("$FBAT" query "$work/store" --explain -c --kind kind1 | grep '^events ' | tr -s ' ')" "events 10"
+equal "explain a skipped segment" "$("$FBAT" query "$work/store" --explain --category 4 --json | jq .segments_skipped)" 1

@@ -283,7 +283,7 @@ class Footer:
         return struct.unpack_from("<QqQQIIIIHHIQ", self.parts[1][0], index * 64)
 
     def stream(self, index):
-        return struct.unpack_from("<QIIIIQ", self.parts[2][0], index * 32)
+        return struct.unpack_from("<QIIIHHII", self.parts[2][0], index * 32)
 
     def leads_to(self, kind, value_hash, number):
         part, size = self.parts[kind]
@@ -441,10 +441,52 @@ class Reader:
         require(footer.streams == len(streams), f"segment {segment.id}: the footer counts {footer.streams} streams")
         for stream, own in numbers.items():
             entry = footer.stream(stream)
-            require(entry == (entry[0], own[1], own[-1], len(own) - 1, 0, 0),
+            require(entry[:4] == (entry[0], own[1], own[-1], len(own) - 1) and entry[5] == 0,
                     f"segment {segment.id}: stream {stream} is wrong")
             require(footer.leads_to(4, entry[0], stream + 1), f"segment {segment.id}: the stream slots miss {stream}")
+        self.check_views(segment, [record for _, record in rows], numbers)
         self.check_trailer(segment, [record for _, record in rows])
+
+    def check_views(self, segment, records, numbers):
+        """Kinds, scopes, scope numbers, tiles and groups, where they are, against the records."""
+        footer, parts = segment.footer, segment.footer.parts
+        tile_count, scopes = 1 + (len(records) + 63) // 64, {}
+        for index, record in enumerate(records):
+            scopes.setdefault(record.scope, (len(scopes), index + 1))
+        scope_of = [scopes[record.scope][0] for record in records]
+        for kind, wanted in ((5, [record.kind for record in records]), (7, scope_of)):
+            if kind in parts:
+                require(parts[kind][1] == len(records) and
+                        list(struct.unpack_from(f"<{len(records)}H", parts[kind][0])) == wanted,
+                        f"segment {segment.id}: the column of part {kind} is wrong")
+        if 6 in parts:
+            firsts = [struct.unpack_from("<QII", parts[6][0], at * 16)[1:] for at in range(parts[6][1])]
+            require(firsts == [(first, 0) for _, first in scopes.values()], f"segment {segment.id}: scopes are wrong")
+        if 8 in parts:
+            require(parts[8][1] == tile_count, f"segment {segment.id}: the number of tiles is wrong")
+            tiles = [struct.unpack_from("<QQ", parts[8][0], at * 16) for at in range(tile_count)]
+            for index, record in enumerate(records):
+                kinds = 1 << (record.kind >> 12) | 1 << (16 + record.kind * 40503 % 65536 // 1366)
+                for tile in (tiles[0], tiles[1 + index // 64]):
+                    require(tile[0] & kinds == kinds and (6 not in parts or tile[1] >> scope_of[index] % 64 & 1),
+                            f"segment {segment.id}: a tile misses row {index + 1}")
+        self.check_stream_views(segment, numbers, scope_of if 6 in parts else None)
+
+    def check_stream_views(self, segment, numbers, scope_of):
+        part, count = segment.footer.parts.get(9, (b"", 0))
+        before = 0
+        for stream, own in sorted(numbers.items()):
+            scope, _, first, last = segment.footer.stream(stream)[4:]
+            groups = (len(own) - 1 + 13) // 14 if count and len(own) > 2 else 0
+            require((first, last) == ((before + 1, before + groups) if groups else (0, 0)) and
+                    scope == (scope_of[own[1] - 1] if scope_of else 0), f"segment {segment.id}: stream {stream} is wrong")
+            for at in range(groups):
+                rows = (own[1:][at * 14:at * 14 + 14] + [0] * 14)[:14]
+                wanted = [before + at + 2 if at + 1 < groups else 0, before + at if at > 0 else 0] + rows
+                require(list(struct.unpack_from("<16I", part, (before + at) * 64)) == wanted,
+                        f"segment {segment.id}: group {before + at + 1} is wrong")
+            before += groups
+        require(before == count, f"segment {segment.id}: groups are of nothing")
 
     def check_trailer(self, segment, records):
         ids = [record.id for record in records]

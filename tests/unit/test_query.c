@@ -78,13 +78,17 @@ static void reverse_words(const char *text, char *to, size_t room) {
     }
 }
 
+/* The same answer whichever views may be asked. */
 static void assert_forward(struct log *log, const struct ask *ask, const char *wanted) {
-    struct query query;
-    char got[256];
-    start(log, ask, &query);
-    collect(&query, got, sizeof got);
-    query_deinit(&query);
-    assert_string_equal(got, wanted);
+    for (unsigned views = 0; views < 8; views++) {
+        struct query query;
+        char got[256];
+        start(log, ask, &query);
+        query.views = (struct views_wanted){.columns = views & 1, .groups = views & 2, .tiles = views & 4};
+        collect(&query, got, sizeof got);
+        query_deinit(&query);
+        assert_string_equal(got, wanted);
+    }
 }
 
 /* The same answer in both directions. */
@@ -293,6 +297,100 @@ static void an_empty_log_answers_nothing(void **state) {
     assert_found(*state, ASK(.scope = "shop"), "");
 }
 
+/* ---- plans ---- */
+
+static void assert_planned(struct log *log, struct ask ask, unsigned strategies, uint64_t opened) {
+    struct query query;
+    char got[256];
+    start(log, &ask, &query);
+    collect(&query, got, sizeof got);
+    assert_int_equal(query.effort.strategies, strategies);
+    assert_int_equal(query.effort.segments_opened, opened);
+    assert_int_equal(query.effort.segments_opened + query.effort.segments_skipped, 3);
+    query_deinit(&query);
+}
+
+static void each_region_is_answered_by_the_best_there_is(void **state) {
+    const unsigned scan = FBAT_STRATEGY_COLUMNS | FBAT_STRATEGY_TILES;
+    assert_planned(*state, ASK(.region.flags = FBAT_REGION_SYSTEM), FBAT_STRATEGY_RANGE, 3);
+    assert_planned(*state, ASK(.region.kind = 0x1001), scan, 3);
+    assert_planned(*state, ASK(.scope = "depot"), scan, 2);
+    assert_planned(*state, ASK(.entity = "order-1", .scope = "shop"), FBAT_STRATEGY_GROUPS, 3);
+}
+
+static void segments_that_cannot_match_are_passed_over(void **state) {
+    assert_planned(*state, ASK(.region.kind = 0x2002), FBAT_STRATEGY_COLUMNS | FBAT_STRATEGY_TILES, 1);
+    assert_planned(*state, ASK(.region = {.kind = 0x0001, .flags = FBAT_REGION_SYSTEM}),
+                   FBAT_STRATEGY_COLUMNS | FBAT_STRATEGY_TILES, 1);
+    assert_planned(*state, ASK(.region.kind = 0x0001), 0, 0);
+    assert_planned(*state, ASK(.region = {.kind = 0x1001, .category = 2}), 0, 0);
+    assert_planned(*state, ASK(.scope = "nowhere"), 0, 0);
+    assert_planned(*state, ASK(.entity = "customer-1", .scope = "shop"), FBAT_STRATEGY_GROUPS, 1);
+    assert_planned(*state, ASK(.region = {.flags = FBAT_REGION_SYSTEM, .time_max_us = 200}), FBAT_STRATEGY_RANGE, 1);
+    assert_planned(*state, ASK(.region = {.flags = FBAT_REGION_SYSTEM, .sequence_min = 5, .sequence_max = 8}),
+                   FBAT_STRATEGY_RANGE, 1);
+}
+
+static void a_search_for_the_librarys_events_looks_only_where_there_are_some(void **state) {
+    struct log *log = *state;
+    struct query query;
+    char got[64];
+    start(log, &ASK(.entity = "_kinds", .scope = "_system", .region.flags = FBAT_REGION_SYSTEM), &query);
+    query.system_only = true;
+    for (uint32_t at = 1; at < 2; at++) /* the sealed one without any */
+        assert_false(query_may_match(&query, &log->directory.current->slots[at]->summary));
+    collect(&query, got, sizeof got);
+    assert_string_equal(got, "3");
+    query_deinit(&query);
+}
+
+/* Many rows, so that few streams are worth merging and most tiles are not worth looking at. */
+static void few_streams_of_many_are_merged_and_rare_kinds_skip_tiles(void **state) {
+    struct log *log = *state;
+    struct query query;
+    char got[256], names[20][16];
+    for (unsigned number = 0; number < 1500; number++) {
+        snprintf(names[number % 20], sizeof names[0], "e%u", number % 20);
+        log_append(log, &(struct log_event){.entity = names[number % 20], .kind = number == 700 ? 0x5005 : 0x1001}, 1);
+    }
+    start(log, &ASK(.entity = "e1", .region = {.flags = FBAT_REGION_ENTITY_PREFIX, .kind = 0x5005}), &query);
+    collect(&query, got, sizeof got);
+    assert_string_equal(got, "");
+    query_deinit(&query);
+    start(log, &ASK(.entity = "e7", .region = {.revision_min = 3, .revision_max = 5}), &query);
+    collect(&query, got, sizeof got);
+    assert_string_equal(got, "48 68 88");
+    assert_int_equal(query.effort.strategies, FBAT_STRATEGY_MERGE);
+    query_deinit(&query);
+    start(log, &ASK(.region.kind = 0x5005), &query);
+    collect(&query, got, sizeof got);
+    assert_string_equal(got, "701");
+    assert_int_equal(query.counts.tiles_looked_at, 1);
+    assert_int_equal(query.counts.tiles_skipped, 23);
+    query_deinit(&query);
+}
+
+static void counting_agrees_with_walking(void **state) {
+    static const struct ask asks[] = {
+        {.entity = "order-1"},   {.scope = "shop"},          {.entity = "order-1", .scope = "shop"},
+        {.region.kind = 0x1001}, {.region.revision_min = 2}, {.region.flags = FBAT_REGION_SYSTEM},
+        {.entity = NULL}};
+    static const uint64_t wanted[] = {5, 8, 4, 5, 3, 11, 10};
+    for (size_t at = 0; at < COUNT_OF(asks); at++)
+        for (unsigned views = 0; views < 8; views++) {
+            struct query query;
+            uint64_t count = 0, by_kind[65536] = {0}, sum = 0;
+            start(*state, &asks[at], &query);
+            query.views = (struct views_wanted){.columns = views & 1, .groups = views & 2, .tiles = views & 4};
+            assert_int_equal(query_count(&query, views % 3 ? by_kind : NULL, &count, NULL), FBAT_OK);
+            assert_int_equal(count, wanted[at]);
+            for (size_t kind = 0; kind < 65536; kind++)
+                sum += by_kind[kind];
+            assert_int_equal(sum, views % 3 ? count : 0);
+            query_deinit(&query);
+        }
+}
+
 /* ---- bad questions ---- */
 
 static void assert_refused(struct log *log, const struct fbat_region *region, const struct fbat_query_options *options,
@@ -351,6 +449,11 @@ int main(void) {
         FILLED(a_batch_that_is_not_published_is_not_seen),
         FILLED(the_regions_names_are_copied),
         LOG_TEST(an_empty_log_answers_nothing),
+        FILLED(each_region_is_answered_by_the_best_there_is),
+        FILLED(segments_that_cannot_match_are_passed_over),
+        FILLED(a_search_for_the_librarys_events_looks_only_where_there_are_some),
+        LOG_TEST(few_streams_of_many_are_merged_and_rare_kinds_skip_tiles),
+        FILLED(counting_agrees_with_walking),
         FILLED(a_bad_region_is_refused),
         FILLED(bad_options_are_refused),
     };
