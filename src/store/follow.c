@@ -25,6 +25,7 @@
  *     opening.
  * I2: every list holds each event up to visible once.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -207,7 +208,14 @@ static int open_next(struct fbat_store *store, uint64_t segment_id, struct segme
     if (store->os->methods->path_kind(store->os, path, &kind) || kind != OS_PATH_FILE)
         return FBAT_OK;
     struct segment *segment = NULL;
-    FBAT_TRY(segment_open(store->os, store->dir, segment_id, &store->meta.store_id, SEGMENT_READ, &segment, error));
+    struct fbat_error opening;
+    int status =
+        segment_open(store->os, store->dir, segment_id, &store->meta.store_id, SEGMENT_READ, &segment, &opening);
+    if (status == FBAT_ERR_IO && opening.os_errno == ENOENT)
+        return FBAT_OK; /* a writer that came back has just dropped it: it was not whole */
+    if (status < 0 && error)
+        *error = opening;
+    FBAT_TRY(status);
     if (segment->header_state == SEGMENT_HEADER_VALID)
         *out_segment = segment;
     else

@@ -499,15 +499,21 @@ static int watched_write(struct os *os, struct os_file *file, const void *bytes,
     return EIO;
 }
 
-void open_store_watched(struct fixture *fixture) {
+int watched_disk_open(const struct fbat_config *config, struct fbat_store **out_store, struct fbat_error *error) {
     static struct os_methods methods;
     static struct os watched = {.methods = &methods};
     methods = *os_posix()->methods; /* whose functions do not look at the os they are given */
     methods.file_sync = watched_sync;
     methods.file_write_at = watched_write;
+    int status = store_open(&watched, config, out_store, error);
+    if (status == FBAT_OK)
+        handle_adopt(*out_store);
+    return status;
+}
+
+void open_store_watched(struct fixture *fixture) {
     assert_null(fixture->store);
-    assert_ok(store_open(&watched, &fixture->config, &fixture->store, &fault));
-    handle_adopt(fixture->store);
+    assert_ok(watched_disk_open(&fixture->config, &fixture->store, &fault));
 }
 
 /* ---- other processes ---- */

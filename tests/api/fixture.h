@@ -194,6 +194,9 @@ extern struct watched_disk watched_disk;
 /* As open_store, on it. */
 void open_store_watched(struct fixture *fixture);
 
+/* fbat_open on it, for threads and children. */
+int watched_disk_open(const struct fbat_config *config, struct fbat_store **out_store, struct fbat_error *error);
+
 /* ---- other processes ---- */
 
 /* A forked process and one pipe in each direction. */
