@@ -53,8 +53,9 @@ void follow_attach(struct fbat_store *store) {
 
 /* What the writer at work, or the last one, says. */
 struct announced {
-    uint64_t visible;    /* readers may see up to here */
-    uint64_t segment_id; /* the last one, at least when visible was announced */
+    uint64_t visible;       /* readers may see up to here */
+    uint64_t segment_id;    /* the last one, at least when visible was announced */
+    uint64_t unfinished_id; /* segments before this one are sealed, where they ever will be; 0: all that were left */
 };
 
 static uint64_t load_announced(const uint8_t *page, unsigned at, int order) {
@@ -70,6 +71,7 @@ static struct announced read_announced(const struct fbat_store *store) {
     /* The writer stores it last: a segment that it left for another one is never taken for its last one. */
     announced.visible = load_announced(page, LIVE_VISIBLE_AT, __ATOMIC_ACQUIRE);
     announced.segment_id = load_announced(page, LIVE_SEGMENT_AT, __ATOMIC_ACQUIRE);
+    announced.unfinished_id = load_announced(page, LIVE_UNFINISHED_AT, __ATOMIC_ACQUIRE);
     return announced;
 }
 
@@ -176,24 +178,48 @@ static int renew_newest(struct fbat_store *store, struct segment_index *newest, 
     return status;
 }
 
-/* Once the writer has sealed a segment we read frame by frame, its footer serves instead of our memory. */
-static void leave_segment(struct fbat_store *store, struct segment_index *index) {
-    segment_forget_file(index->segment);
+/* ---- memory given back ---- */
+
+/* A segment that we read frame by frame, once its footer is whole: that serves instead of our memory. */
+static void use_footer(struct fbat_store *store, const struct segment_index *index) {
     struct fbat_error ignored;
     struct segment *segment;
     struct segment_index *sealed;
     const char *fault;
-    if (index->sealed || segment_open(store->os, store->dir, index->segment->header.segment_id, &store->meta.store_id,
-                                      SEGMENT_READ, &segment, &ignored) < 0)
+    if (segment_open(store->os, store->dir, index->segment->header.segment_id, &store->meta.store_id, SEGMENT_READ,
+                     &segment, &ignored) < 0)
         return;
     if (segment_index_open_footer(segment, &sealed, &fault, &ignored) < 0) {
         segment_close(segment);
         return;
     }
     segment_forget_file(segment);
-    if (sealed->summary.last_sequence != index->summary.last_sequence ||
+    if (sealed->summary.event_count != index->summary.event_count ||
+        memcmp(sealed->summary.last_hash, index->summary.last_hash, sizeof index->summary.last_hash) != 0 ||
         directory_replace(&store->directory, sealed, &ignored) < 0)
         segment_index_release(sealed);
+}
+
+/* The writer seals a segment some time after it has left it, and says in LOCK how far it has come: from `unfinished` on
+ * (0: nowhere) footers may be cut short. A segment without events never gets one. */
+static void use_footers(struct fbat_store *store, uint64_t unfinished) {
+    for (uint32_t at = 0; at + 1 < store->directory.current->count; at++) {
+        const struct segment_index *index = store->directory.current->indexes[at];
+        if (!index->sealed && index->rows_added > 0 &&
+            (unfinished == 0 || index->segment->header.segment_id < unfinished))
+            use_footer(store, index);
+    }
+}
+
+/* Looks for footers when there may be new ones: after a segment was left, and when the writer has finished some. */
+static void give_memory_back(struct fbat_store *store, const struct announced *announced) {
+    uint32_t count = store->directory.current->count;
+    if (count == store->follow_segments &&
+        announced->unfinished_id == __atomic_load_n(&store->follow_unfinished_id, __ATOMIC_RELAXED))
+        return;
+    use_footers(store, announced->unfinished_id);
+    store->follow_segments = count;
+    __atomic_store_n(&store->follow_unfinished_id, announced->unfinished_id, __ATOMIC_RELAXED);
 }
 
 /* ---- from one segment to the next ---- */
@@ -256,9 +282,32 @@ static int go_on_in(struct fbat_store *store, struct segment *segment, const str
         return status;
     }
     if (newest && !takes_over)
-        leave_segment(store, newest);
+        segment_forget_file(newest->segment);
     *last = reached;
     return FBAT_OK;
+}
+
+/* What the log itself says to be missing: segments are made one behind the other, and only once all before is durable. */
+static int fail_missing(uint64_t segment_id, uint64_t offset, const char *what, struct fbat_error *error) {
+    return error_set_damage(error, segment_id, offset, "%s; run `fbat check`, and restore from a copy what it names",
+                            what);
+}
+
+/* The segment behind `newest_id`, which the writer has left. FBAT_END when it is not there, but nothing behind it
+ * either: then the page says more than the log. */
+static int open_left(struct fbat_store *store, uint64_t newest_id, const struct announced *announced,
+                     struct segment **out_next, struct fbat_error *error) {
+    struct segment *last = NULL;
+    FBAT_TRY(open_next(store, newest_id + 1, out_next, error));
+    if (*out_next)
+        return FBAT_OK;
+    if (announced->segment_id > newest_id + 1)
+        FBAT_TRY(open_next(store, announced->segment_id, &last, error));
+    if (!last)
+        return FBAT_END;
+    segment_close(last);
+    return fail_missing(newest_id + 1, 0, "the segment's file is missing or broken, and the log goes on behind it",
+                        error);
 }
 
 /* FBAT_END when the log ends before what was announced. */
@@ -271,13 +320,16 @@ static int follow_step(struct fbat_store *store, const struct announced *announc
     uint64_t newest_id = newest ? newest->segment->header.segment_id : 0, bound = announced->visible;
     bool left = announced->segment_id > newest_id;
     if (left) {
-        FBAT_TRY(open_next(store, newest_id + 1, &next, error));
-        if (!next)
-            return FBAT_END;
+        int there = open_left(store, newest_id, announced, &next, error);
+        if (there != FBAT_OK)
+            return there;
         bound = next->header.first_sequence - 1 < bound ? next->header.first_sequence - 1 : bound;
     }
     int status = newest && newest->segment->file ? read_on(newest, bound, last, error) : FBAT_OK;
     directory_set_visible(&store->directory, *last);
+    if (status == FBAT_OK && left && *last < bound)
+        status = fail_missing(newest_id, newest ? newest->segment->end : 0,
+                              "an event that was durable is broken or missing here", error);
     if (status == FBAT_OK && !left && *last < bound)
         status = open_next(store, newest_id + 1, &next, error);
     if (status < 0 || *last >= announced->visible || !next) {
@@ -297,17 +349,24 @@ static int follow_to(struct fbat_store *store, const struct announced *announced
     return status < 0 ? status : FBAT_OK;
 }
 
+static bool has_news(struct fbat_store *store) {
+    struct announced announced = read_announced(store);
+    return announced.visible > directory_visible(&store->directory) ||
+           announced.unfinished_id != __atomic_load_n(&store->follow_unfinished_id, __ATOMIC_RELAXED);
+}
+
 int store_catch_up(struct fbat_store *store, struct fbat_error *error) {
     if (!store->read_only)
         return FBAT_OK;
     bool attached = __atomic_load_n(&store->live, __ATOMIC_ACQUIRE) != NULL;
-    if (attached && read_announced(store).visible <= directory_visible(&store->directory))
+    if (attached && !has_news(store))
         return FBAT_OK;
     pthread_mutex_lock(&store->follow_lock);
     follow_attach(store);
     struct announced announced = read_announced(store);
     int status =
         announced.visible > directory_visible(&store->directory) ? follow_to(store, &announced, error) : FBAT_OK;
+    give_memory_back(store, &announced);
     pthread_mutex_unlock(&store->follow_lock);
     return status;
 }

@@ -84,9 +84,9 @@ static bool may_fail(const struct job *job, int status) {
     return job->syncs_fail && (status == FBAT_ERR_IO || status == FBAT_ERR_WRITER_DEAD || status == FBAT_ERR_CANCELLED);
 }
 
-static int complain_in_writer(const struct job *job, int status, const struct fbat_error *error) {
-    snprintf(job->shared->complaint, sizeof job->shared->complaint, "life %" PRIu32 ": %s: %.300s", job->number,
-             fbat_status_name(status), error->message);
+static int complain_in_writer(const struct job *job, const char *action, int status, const struct fbat_error *error) {
+    snprintf(job->shared->complaint, sizeof job->shared->complaint, "life %" PRIu32 ", %s: %s: %.300s", job->number,
+             action, fbat_status_name(status), error->message);
     tick(job->shared);
     return 1;
 }
@@ -102,7 +102,7 @@ static int write_until_killed(void *user, int in, int out) {
     author.large_bytes = 20 << 10; /* more than a segment */
     int status = watched_disk_open(&job->fixture->config, &store, &error);
     if (status != FBAT_OK)
-        return complain_in_writer(job, status, &error);
+        return complain_in_writer(job, "opening", status, &error);
     pipe_send(out);
     for (uint32_t operation = 0; !atomic_load(&job->shared->close_now); operation++) {
         while (operation == OPERATIONS_LEFT && !atomic_load(&job->shared->close_now))
@@ -111,14 +111,14 @@ static int write_until_killed(void *user, int in, int out) {
             atomic_store(&watched_disk.syncs_to_fail, 1);
         status = author_act(&author, store, &error);
         if (status != FBAT_OK && !may_fail(job, status))
-            return complain_in_writer(job, status, &error);
+            return complain_in_writer(job, "appending", status, &error);
         if (status == FBAT_ERR_WRITER_DEAD)
             atomic_store(&job->shared->stuck, true);
         note_frontier(job->shared, store);
     }
     status = fbat_close(store, &error);
     author_deinit(&author);
-    return status == FBAT_OK || may_fail(job, status) ? 0 : complain_in_writer(job, status, &error);
+    return status == FBAT_OK || may_fail(job, status) ? 0 : complain_in_writer(job, "closing", status, &error);
 }
 
 /* ---- a reader ---- */
