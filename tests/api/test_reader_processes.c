@@ -198,7 +198,7 @@ static int read_until_the_end(void *user, int in, int out) {
 /* ---- the run ---- */
 
 static void vary_config(struct fbat_config *config, struct test_random *random) {
-    static const uint64_t segment_sizes[] = {4 << 10, 10 << 10, 60 << 10};
+    static const uint64_t segment_sizes[] = {6 << 10, 12 << 10, 60 << 10};
     static const uint32_t counts[] = {1, 20, 1000};
     config->segment_max_bytes = segment_sizes[test_random_below(random, 3)];
     config->sync.every_n_events = counts[test_random_below(random, 3)];
@@ -305,11 +305,11 @@ static void run_readers(struct fixture *fixture, uint64_t lives, uint64_t seed) 
 }
 
 static void readers_agree_with_the_log_whatever_happens_to_the_writer(void **state) {
-    run_readers(*state, test_scaled(16), 9301);
+    run_readers(*state, test_scaled(8), 9301);
 }
 
 static void readers_agree_with_the_log_in_memory(void **state) {
-    run_readers(*state, test_scaled(30), 9302);
+    run_readers(*state, test_scaled(14), 9302);
 }
 
 int main(void) {
