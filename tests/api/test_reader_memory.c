@@ -144,6 +144,31 @@ static void readers_memory_does_not_grow_with_sealed_segments(void **state) {
     assert_int_equal(child_wait(&child), 0);
 }
 
+/* The old one of two segments gets its footer when the store is opened the next time: the reader takes it then. */
+static void reader_gives_back_the_index_of_a_segment_that_was_taken_over(void **state) {
+    struct fixture *fixture = *state;
+    struct fbat_store *reader;
+    struct fbat_stats stats;
+    fixture->config.sync.max_delay_ms = 0;
+    open_store_watched(fixture);
+    assert_ok(fbat_open_read_only(&fixture->config, &reader, &fault));
+    append_text(fixture->store, "one", "scope", "payload");
+    assert_ok(fbat_sync(fixture->store, &fault));
+    append_text(fixture->store, "one", "scope", "payload");
+    assert_int_equal(count_events(reader), 2);
+    atomic_store(&watched_disk.syncs_to_fail, 1);
+    assert_ok(fbat_sync(fixture->store, &fault)); /* in another segment */
+    append_text(fixture->store, "one", "scope", "payload");
+    assert_ok(fbat_stats(reader, &stats, &fault));
+    assert_int_equal(stats.segments, 2);
+    assert_int_equal(stats.segments_sealed, 0);
+    reopen_store(fixture);
+    assert_ok(fbat_stats(reader, &stats, &fault));
+    assert_int_equal(stats.segments_sealed, 1);
+    assert_int_equal(count_events(reader), 3);
+    assert_ok(fbat_close(reader, &fault));
+}
+
 /* ---- iterators and events kept for long ---- */
 
 /* An iterator that was begun at `snapshot`, and an event that it gave and that was retained. */
@@ -245,6 +270,7 @@ static void iterators_left_open_in_a_reader_neither_block_the_writer_nor_leak(vo
 int main(void) {
     const struct CMUnitTest tests[] = {
         behaviour_in_memory(readers_memory_does_not_grow_with_sealed_segments),
+        behaviour_in_memory(reader_gives_back_the_index_of_a_segment_that_was_taken_over),
         behaviour_in_memory(iterators_left_open_in_a_writer_neither_block_it_nor_leak),
         behaviour_in_memory(iterators_left_open_in_a_reader_neither_block_the_writer_nor_leak),
     };
