@@ -14,10 +14,13 @@
  *     after    N [ 1 .. 9 ]            N+1 [ 10 11 12 ]    visible 12, then on
  *
  * The page is evidence only: frames are taken by their own checksums and sequences, and where the log says less than
- * the page (another store's page, a power cut), we stay where we are.
+ * the page (another store's page, a power cut), we stay where we are. Where the log itself goes on behind what is missing, that
+ * is damage, and said at each read.
+ *
+ * What was read frame by frame is indexed in memory, until the segment is sealed: then its footer takes that place.
  *
  * Failure: what was read before it stays. An index that holds a part of a fence because reading it failed is made
- * again.
+ * again. Without its footer a segment goes on to be served from memory.
  *
  * Thread rule: any thread; follow_lock makes them one.
  *
