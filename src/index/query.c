@@ -541,7 +541,7 @@ static bool step_in_segment(struct query *query, uint32_t *out_position) {
 
 /* ---- from one segment to the next ---- */
 
-static bool segment_may_match(const struct query *query, uint32_t at) {
+static bool list_entry_may_match(const struct query *query, uint32_t at) {
     const struct segment_summary *summary = segment_list_summary(query->list, at);
     if (query->nothing)
         return false;
@@ -553,7 +553,7 @@ static uint32_t find_segment(struct query *query) {
     uint32_t count = query->list->count;
     for (uint32_t left = query->backward ? query->next_segment : count - query->next_segment; left > 0; left--) {
         uint32_t at = query->backward ? left - 1 : count - left;
-        if (segment_may_match(query, at))
+        if (list_entry_may_match(query, at))
             return at;
         query->effort.segments_skipped++;
         query->next_segment = query->backward ? at : at + 1;

@@ -14,10 +14,13 @@
  *     after    N [ 1 .. 9 ]            N+1 [ 10 11 12 ]    visible 12, then on
  *
  * The page is evidence only: frames are taken by their own checksums and sequences, and where the log says less than
- * the page (another store's page, a power cut), we stay where we are.
+ * the page (another store's page, a power cut), we stay where we are. Where the log itself goes on behind what is missing, that
+ * is damage, and said at each read.
+ *
+ * What was read frame by frame is indexed in memory, until the segment is sealed: then its footer takes that place.
  *
  * Failure: what was read before it stays. An index that holds a part of a fence because reading it failed is made
- * again.
+ * again. Without its footer a segment goes on to be served from memory.
  *
  * Thread rule: any thread; follow_lock makes them one.
  *
@@ -25,6 +28,7 @@
  *     opening.
  * I2: every list holds each event up to visible once.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,8 +56,9 @@ void follow_attach(struct fbat_store *store) {
 
 /* What the writer at work, or the last one, says. */
 struct announced {
-    uint64_t visible;    /* readers may see up to here */
-    uint64_t segment_id; /* the last one, at least when visible was announced */
+    uint64_t visible;       /* readers may see up to here */
+    uint64_t segment_id;    /* the last one, at least when visible was announced */
+    uint64_t unfinished_id; /* segments before this one are sealed, where they ever will be; 0: all that were left */
 };
 
 static uint64_t load_announced(const uint8_t *page, unsigned at, int order) {
@@ -69,6 +74,7 @@ static struct announced read_announced(const struct fbat_store *store) {
     /* The writer stores it last: a segment that it left for another one is never taken for its last one. */
     announced.visible = load_announced(page, LIVE_VISIBLE_AT, __ATOMIC_ACQUIRE);
     announced.segment_id = load_announced(page, LIVE_SEGMENT_AT, __ATOMIC_ACQUIRE);
+    announced.unfinished_id = load_announced(page, LIVE_UNFINISHED_AT, __ATOMIC_ACQUIRE);
     return announced;
 }
 
@@ -91,9 +97,17 @@ uint64_t follow_durable(struct fbat_store *store) {
     return known;
 }
 
-static struct segment_index *newest_index(struct fbat_store *store) {
+/* 0 while there is none. */
+static uint64_t newest_id(const struct fbat_store *store) {
     const struct segment_list *list = store->directory.current; /* changed under follow_lock only */
-    return list->count == 0 ? NULL : list->slots[list->count - 1]->index;
+    return list->count == 0 ? 0 : list->slots[list->count - 1]->segment_id;
+}
+
+/* The newest segment's index; NULL when there is none or it is sealed: then it does not grow, and may be closed at any time. */
+static struct segment_index *growing_index(const struct fbat_store *store) {
+    const struct segment_list *list = store->directory.current;
+    const struct segment_slot *slot = list->count == 0 ? NULL : list->slots[list->count - 1];
+    return slot && !slot->sealed ? slot->index : NULL;
 }
 
 /* ---- one segment ---- */
@@ -164,7 +178,7 @@ static int renew_newest(struct fbat_store *store, struct segment_index *newest, 
                         struct fbat_error *error) {
     struct segment_index *again = NULL;
     uint64_t first = newest->segment->header.first_sequence;
-    if (newest->sealed || !newest->segment->file || (newest->rows_added > 0 && newest->rows_added == last + 1 - first))
+    if (!newest->segment->file || (newest->rows_added > 0 && newest->rows_added == last + 1 - first))
         return FBAT_OK;
     int status = index_up_to(store, newest->segment->header.segment_id, last, &again, error);
     if (newest->rows_added == 0 && status < 0)
@@ -176,24 +190,47 @@ static int renew_newest(struct fbat_store *store, struct segment_index *newest, 
     return status;
 }
 
-/* Once the writer has sealed a segment we read frame by frame, its footer serves instead of our memory. */
-static void leave_segment(struct fbat_store *store, struct segment_index *index) {
-    segment_forget_file(index->segment);
+/* ---- memory given back ---- */
+
+/* A segment that we read frame by frame, once its footer is whole: that serves instead of our memory. */
+static void use_footer(struct fbat_store *store, const struct segment_index *index) {
     struct fbat_error ignored;
     struct segment *segment;
     struct segment_index *sealed;
     const char *fault;
-    if (index->sealed || segment_open(store->os, store->dir, index->segment->header.segment_id, &store->meta.store_id,
-                                      SEGMENT_READ, &segment, &ignored) < 0)
+    if (segment_open(store->os, store->dir, index->segment->header.segment_id, &store->meta.store_id, SEGMENT_READ,
+                     &segment, &ignored) < 0)
         return;
     if (segment_index_open_footer(segment, &sealed, &fault, &ignored) < 0) {
         segment_close(segment);
         return;
     }
     segment_forget_file(segment);
-    if (sealed->summary.last_sequence != index->summary.last_sequence ||
+    if (sealed->summary.event_count != index->summary.event_count ||
+        memcmp(sealed->summary.last_hash, index->summary.last_hash, sizeof index->summary.last_hash) != 0 ||
         directory_replace(&store->directory, sealed, &ignored) < 0)
         segment_index_release(sealed);
+}
+
+/* The writer seals a segment some time after it has left it, and says in LOCK how far it has come: from `unfinished` on
+ * (0: nowhere) footers may be cut short. A segment without events never gets one. */
+static void use_footers(struct fbat_store *store, uint64_t unfinished) {
+    for (uint32_t at = 0; at + 1 < store->directory.current->count; at++) {
+        const struct segment_slot *slot = store->directory.current->slots[at];
+        if (!slot->sealed && slot->index->rows_added > 0 && (unfinished == 0 || slot->segment_id < unfinished))
+            use_footer(store, slot->index);
+    }
+}
+
+/* Looks for footers when there may be new ones: after a segment was left, and when the writer has finished some. */
+static void give_memory_back(struct fbat_store *store, const struct announced *announced) {
+    uint32_t count = store->directory.current->count;
+    if (count == store->follow_segments &&
+        announced->unfinished_id == __atomic_load_n(&store->follow_unfinished_id, __ATOMIC_RELAXED))
+        return;
+    use_footers(store, announced->unfinished_id);
+    store->follow_segments = count;
+    __atomic_store_n(&store->follow_unfinished_id, announced->unfinished_id, __ATOMIC_RELAXED);
 }
 
 /* ---- from one segment to the next ---- */
@@ -208,7 +245,14 @@ static int open_next(struct fbat_store *store, uint64_t segment_id, struct segme
     if (store->os->methods->path_kind(store->os, path, &kind) || kind != OS_PATH_FILE)
         return FBAT_OK;
     struct segment *segment = NULL;
-    FBAT_TRY(segment_open(store->os, store->dir, segment_id, &store->meta.store_id, SEGMENT_READ, &segment, error));
+    struct fbat_error opening;
+    int status =
+        segment_open(store->os, store->dir, segment_id, &store->meta.store_id, SEGMENT_READ, &segment, &opening);
+    if (status == FBAT_ERR_IO && opening.os_errno == ENOENT)
+        return FBAT_OK; /* a writer that came back has just dropped it: it was not whole */
+    if (status < 0 && error)
+        *error = opening;
+    FBAT_TRY(status);
     if (segment->header_state == SEGMENT_HEADER_VALID)
         *out_segment = segment;
     else
@@ -216,12 +260,10 @@ static int open_next(struct fbat_store *store, uint64_t segment_id, struct segme
     return FBAT_OK;
 }
 
-/* I2: what we have read of `newest` beyond the next segment's first sequence is there too, or nothing changes. */
-static int take_over(struct fbat_store *store, struct segment_index *newest, struct segment_index *next,
-                     struct fbat_error *error) {
+/* I2: what we have read of the newest segment beyond the next segment's first sequence is there too, or nothing changes. */
+static int take_over(struct fbat_store *store, struct segment_index *next, struct fbat_error *error) {
     struct segment_index *limited = NULL;
-    FBAT_TRY(index_up_to(store, newest->segment->header.segment_id, next->segment->header.first_sequence - 1, &limited,
-                         error));
+    FBAT_TRY(index_up_to(store, newest_id(store), next->segment->header.first_sequence - 1, &limited, error));
     segment_forget_file(limited->segment);
     int status = directory_take_over(&store->directory, limited, next, error);
     if (status < 0)
@@ -232,48 +274,75 @@ static int take_over(struct fbat_store *store, struct segment_index *newest, str
 /* Makes the segment the newest one. Takes it over, on failure too. FBAT_END when it does not continue what we have. */
 static int go_on_in(struct fbat_store *store, struct segment *segment, const struct announced *announced,
                     uint64_t *last, struct fbat_error *error) {
-    struct segment_index *newest = newest_index(store), *next = NULL;
+    struct segment_index *newest = growing_index(store), *next = NULL;
     uint64_t first = segment->header.first_sequence, reached = first - 1;
     /* How far it may be read is not known before the header of a later one was looked at: then only as far as we
      * were. */
     uint64_t bound = announced->segment_id > segment->header.segment_id ? *last : announced->visible;
-    bool takes_over = first <= *last && newest;
+    bool takes_over = first <= *last && newest_id(store) != 0;
     FBAT_TRY(segment_index_create(segment, &next, error));
     segment_index_want_views(next, &store->config);
     int status = first > *last + 1 ? FBAT_END : read_on(next, bound, &reached, error);
     if (status == FBAT_OK && reached < *last)
         status = FBAT_END;
     if (status == FBAT_OK)
-        status = takes_over ? take_over(store, newest, next, error) : directory_append(&store->directory, next, error);
+        status = takes_over ? take_over(store, next, error) : directory_append(&store->directory, next, error);
     if (status != FBAT_OK) {
         segment_index_release(next);
         return status;
     }
     if (newest && !takes_over)
-        leave_segment(store, newest);
+        segment_forget_file(newest->segment);
     *last = reached;
     return FBAT_OK;
+}
+
+/* What the log itself says to be missing: segments are made one behind the other, and only once all before is durable. */
+static int fail_missing(uint64_t segment_id, uint64_t offset, const char *what, struct fbat_error *error) {
+    return error_set_damage(error, segment_id, offset, "%s; run `fbat check`, and restore from a copy what it names",
+                            what);
+}
+
+/* The segment behind the newest one, which the writer has left. FBAT_END when it is not there, but nothing behind it
+ * either: then the page says more than the log. */
+static int open_left(struct fbat_store *store, const struct announced *announced, struct segment **out_next,
+                     struct fbat_error *error) {
+    struct segment *last = NULL;
+    uint64_t left_id = newest_id(store);
+    FBAT_TRY(open_next(store, left_id + 1, out_next, error));
+    if (*out_next)
+        return FBAT_OK;
+    if (announced->segment_id > left_id + 1)
+        FBAT_TRY(open_next(store, announced->segment_id, &last, error));
+    if (!last)
+        return FBAT_END;
+    segment_close(last);
+    return fail_missing(left_id + 1, 0, "the segment's file is missing or broken, and the log goes on behind it",
+                        error);
 }
 
 /* FBAT_END when the log ends before what was announced. */
 static int follow_step(struct fbat_store *store, const struct announced *announced, uint64_t *last,
                        struct fbat_error *error) {
-    if (newest_index(store))
-        FBAT_TRY(renew_newest(store, newest_index(store), *last, error));
-    struct segment_index *newest = newest_index(store);
+    if (growing_index(store))
+        FBAT_TRY(renew_newest(store, growing_index(store), *last, error));
+    struct segment_index *newest = growing_index(store);
     struct segment *next = NULL;
-    uint64_t newest_id = newest ? newest->segment->header.segment_id : 0, bound = announced->visible;
-    bool left = announced->segment_id > newest_id;
+    uint64_t bound = announced->visible;
+    bool left = announced->segment_id > newest_id(store);
     if (left) {
-        FBAT_TRY(open_next(store, newest_id + 1, &next, error));
-        if (!next)
-            return FBAT_END;
+        int there = open_left(store, announced, &next, error);
+        if (there != FBAT_OK)
+            return there;
         bound = next->header.first_sequence - 1 < bound ? next->header.first_sequence - 1 : bound;
     }
     int status = newest && newest->segment->file ? read_on(newest, bound, last, error) : FBAT_OK;
     directory_set_visible(&store->directory, *last);
+    if (status == FBAT_OK && left && *last < bound)
+        status = fail_missing(newest_id(store), newest ? newest->segment->end : 0,
+                              "an event that was durable is broken or missing here", error);
     if (status == FBAT_OK && !left && *last < bound)
-        status = open_next(store, newest_id + 1, &next, error);
+        status = open_next(store, newest_id(store) + 1, &next, error);
     if (status < 0 || *last >= announced->visible || !next) {
         segment_close(next);
         return status < 0 ? status : FBAT_END;
@@ -291,17 +360,24 @@ static int follow_to(struct fbat_store *store, const struct announced *announced
     return status < 0 ? status : FBAT_OK;
 }
 
+static bool has_news(struct fbat_store *store) {
+    struct announced announced = read_announced(store);
+    return announced.visible > directory_visible(&store->directory) ||
+           announced.unfinished_id != __atomic_load_n(&store->follow_unfinished_id, __ATOMIC_RELAXED);
+}
+
 int store_catch_up(struct fbat_store *store, struct fbat_error *error) {
     if (!store->read_only)
         return FBAT_OK;
     bool attached = __atomic_load_n(&store->live, __ATOMIC_ACQUIRE) != NULL;
-    if (attached && read_announced(store).visible <= directory_visible(&store->directory))
+    if (attached && !has_news(store))
         return FBAT_OK;
     pthread_mutex_lock(&store->follow_lock);
     follow_attach(store);
     struct announced announced = read_announced(store);
     int status =
         announced.visible > directory_visible(&store->directory) ? follow_to(store, &announced, error) : FBAT_OK;
+    give_memory_back(store, &announced);
     pthread_mutex_unlock(&store->follow_lock);
     return status;
 }

@@ -228,9 +228,26 @@ int store_open(struct os *os, const struct fbat_config *config, struct fbat_stor
     return open_handle(os, config, false, out_store, error);
 }
 
+/* Files come and go under a reader that opens while a writer begins or goes on: a list of names is not a moment's, and what a
+ * dead writer left half made is removed. None of that stays as it is, unlike damage. */
+static bool may_have_been_passing(int status, const struct fbat_error *seen, const struct fbat_error *before) {
+    bool is_passing = status == FBAT_ERR_DAMAGED || (status == FBAT_ERR_IO && seen->os_errno == ENOENT);
+    return is_passing && (seen->segment_id != before->segment_id || seen->offset != before->offset ||
+                          strcmp(seen->message, before->message) != 0);
+}
+
 int store_open_read_only(struct os *os, const struct fbat_config *config, struct fbat_store **out_store,
                          struct fbat_error *error) {
-    return open_handle(os, config, true, out_store, error);
+    enum { ATTEMPTS_MAX = 20 };
+    struct fbat_error seen = {0}, before;
+    int status = FBAT_OK, attempt = 0;
+    do {
+        before = seen;
+        status = open_handle(os, config, true, out_store, &seen);
+    } while (++attempt < ATTEMPTS_MAX && may_have_been_passing(status, &seen, &before));
+    if (status < 0 && error)
+        *error = seen;
+    return status;
 }
 
 int store_close(struct fbat_store *store, struct fbat_error *error) {

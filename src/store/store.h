@@ -36,6 +36,9 @@ struct fbat_store {
     struct sequencer sequencer;  /* when writing */
     pthread_mutex_t follow_lock; /* when following: guards catching up */
     uint64_t follow_durable;     /* likewise: the durable sequence last seen in LOCK; atomic */
+    uint32_t follow_segments;    /* likewise: as many there were when footers were last looked for; follow_lock */
+    uint64_t
+        follow_unfinished_id; /* likewise: what LOCK said then of unfinished footers; changed under follow_lock, atomic */
     struct kinds kinds;
     struct fbat_open_report report;
 };
