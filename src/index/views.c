@@ -28,6 +28,8 @@ struct views_wanted views_wanted_by(const struct fbat_config *config) {
 
 const struct views_wanted views_all = {.columns = true, .groups = true, .tiles = true};
 
+enum { SCOPES_AT_ONCE = 64 };
+
 /* ---- life ---- */
 
 void views_init(struct views *views) {
@@ -117,12 +119,15 @@ static uint64_t hash_of_scope(const void *user, uint32_t number) {
     return scope->name_hash;
 }
 
+/* Some more than are asked for, so that it is seldom done. */
 static bool reserve_scopes(struct views *views, uint32_t more) {
-    uint64_t count = (uint64_t)atomic_load_explicit(&views->scope_count, memory_order_relaxed) + more;
-    if (count > FOOTER_SCOPES_MAX)
-        count = FOOTER_SCOPES_MAX;
-    return (views->scopes.room >= count || chunks_reserve(&views->scopes, count)) &&
-           slots_reserve(&views->scope_slots, more, hash_of_scope, views);
+    uint32_t ready = more < SCOPES_AT_ONCE ? SCOPES_AT_ONCE : more;
+    uint64_t count = (uint64_t)atomic_load_explicit(&views->scope_count, memory_order_relaxed) + ready;
+    if (!chunks_reserve(&views->scopes, count < FOOTER_SCOPES_MAX ? count : FOOTER_SCOPES_MAX) ||
+        !slots_reserve(&views->scope_slots, ready, hash_of_scope, views))
+        return false;
+    views->scopes_ready = ready;
+    return true;
 }
 
 static bool reserve_rows(struct views *views, uint64_t rows) {
@@ -139,7 +144,8 @@ static bool reserve_rows(struct views *views, uint64_t rows) {
 bool views_reserve(struct views *views, uint64_t rows, uint32_t more_events) {
     if (rows > views->rows_room && !reserve_rows(views, rows))
         return false;
-    if (views->has_scopes && !scopes_are_over(views) && !reserve_scopes(views, more_events))
+    if (views->has_scopes && views->scopes_ready < more_events && !scopes_are_over(views) &&
+        !reserve_scopes(views, more_events))
         return false;
     uint64_t groups = (uint64_t)views->groups_added + more_events;
     return !views->has_groups || views->groups.room >= groups || chunks_reserve(&views->groups, groups);
@@ -172,6 +178,7 @@ static uint16_t intern_scope(struct segment_index *index, struct fbat_slice scop
     }
     *(struct footer_scope *)chunks_at(&views->scopes, count) =
         (struct footer_scope){.name_hash = name_hash, .first_row = row_number};
+    views->scopes_ready--;
     slots_add(&views->scope_slots, name_hash, count + 1);
     atomic_store_explicit(&views->scope_count, count + 1, memory_order_release);
     return (uint16_t)count;
@@ -183,13 +190,25 @@ void views_add_stream(struct segment_index *index, struct footer_stream *stream,
         stream->scope = scopes_are_over(&index->views) ? FOOTER_SCOPE_NONE : intern_scope(index, scope, row_number);
 }
 
-static void add_bits(struct views *views, uint64_t place, uint64_t kinds, uint64_t scopes) {
-    struct footer_tile *tile = chunks_at(&views->tiles, place);
+static inline void add_bits(struct footer_tile *tile, uint64_t kinds, uint64_t scopes) {
     /* One writer: what it loads is what it stored. The store is skipped when it would change nothing, nearly always. */
     if ((tile->kinds & kinds) != kinds)
         __atomic_store_n(&tile->kinds, tile->kinds | kinds, __ATOMIC_RELAXED);
     if ((tile->scopes & scopes) != scopes)
         __atomic_store_n(&tile->scopes, tile->scopes | scopes, __ATOMIC_RELAXED);
+}
+
+/* Looks up where the tile of a row stands, once for its 64 rows. */
+static void take_tile(struct views *views, uint64_t position) {
+    uint64_t first = position - position % FOOTER_TILE_ROWS;
+    if (views->has_columns) {
+        views->tile_kinds = chunks_at(&views->kinds, first);
+        views->tile_scopes = chunks_at(&views->scope_numbers, first);
+    }
+    if (views->has_tiles) {
+        views->tile = chunks_at(&views->tiles, 1 + position / FOOTER_TILE_ROWS);
+        views->whole = chunks_at(&views->tiles, 0);
+    }
 }
 
 static uint32_t start_group(struct views *views, struct footer_stream *stream) {
@@ -229,15 +248,17 @@ static void add_to_group(struct views *views, struct footer_stream *stream, uint
 }
 
 void views_add_row(struct views *views, struct footer_stream *stream, uint32_t row_number, uint16_t kind) {
-    uint64_t position = row_number - 1;
+    uint32_t position = row_number - 1, at = position % FOOTER_TILE_ROWS;
+    if (at == 0 || (!views->tile_kinds && !views->tile))
+        take_tile(views, position);
     if (views->has_columns) {
-        *(uint16_t *)chunks_at(&views->kinds, position) = kind;
-        *(uint16_t *)chunks_at(&views->scope_numbers, position) = stream->scope;
+        views->tile_kinds[at] = kind;
+        views->tile_scopes[at] = stream->scope;
     }
     if (views->has_tiles) {
         uint64_t kinds = footer_kind_bits(kind), scopes = UINT64_C(1) << (stream->scope % 64);
-        add_bits(views, 1 + position / FOOTER_TILE_ROWS, kinds, scopes);
-        add_bits(views, 0, kinds, scopes);
+        add_bits(views->tile, kinds, scopes);
+        add_bits(views->whole, kinds, scopes);
     }
     if (views->has_groups)
         add_to_group(views, stream, row_number);

@@ -52,12 +52,16 @@ struct views {
     atomic_bool scopes_over; /* more scopes than have numbers: no view knows scopes any more */
     struct chunks kinds;     /* uint16_t for each row */
     struct chunks scope_numbers;
-    struct chunks tiles;          /* struct footer_tile: of the segment, then of each 64 rows */
-    struct chunks scopes;         /* struct footer_scope */
-    struct chunks groups;         /* struct footer_group */
+    struct chunks tiles;  /* struct footer_tile: of the segment, then of each 64 rows */
+    struct chunks scopes; /* struct footer_scope */
+    struct chunks groups; /* struct footer_group */
+    /* Writer only: where the rows of the tile in hand go; NULL before the first one. */
+    uint16_t *tile_kinds, *tile_scopes;
+    struct footer_tile *tile, *whole;
     struct slots scope_slots;     /* writer only */
     _Atomic uint32_t scope_count; /* stored after the entry */
     uint32_t groups_added;        /* writer only */
+    uint32_t scopes_ready;        /* likewise: new scopes that there is room for */
     uint64_t rows_room;           /* likewise: rows that columns and tiles have memory for */
 };
 
