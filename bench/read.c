@@ -180,6 +180,50 @@ static uint64_t count_all(void *user, uint64_t count) {
     return now_ns() - start;
 }
 
+static uint64_t count_by_scope(void *user, uint64_t count) {
+    struct reader *reader = user;
+    uint64_t start = now_ns();
+    for (uint64_t done = 0; done < count; done++) {
+        struct fbat_region region = {.struct_size = sizeof region, .scope = workload_scope((uint32_t)done)};
+        expect_hits(count_region(reader, &region), reader->event_count / SCOPE_COUNT, "a count by scope");
+    }
+    return now_ns() - start;
+}
+
+/* Ten streams, whose names differ in the last digit. */
+static uint64_t query_by_prefix(void *user, uint64_t count) {
+    struct reader *reader = user;
+    uint64_t start = now_ns();
+    for (uint64_t done = 0; done < count; done++) {
+        struct fbat_region region = {.struct_size = sizeof region, .flags = FBAT_REGION_ENTITY_PREFIX};
+        region.entity = workload_entity(100 + 10 * (uint32_t)(workload_random(&reader->workload) % 90));
+        region.entity.size--;
+        expect_hits(run_query(reader, &region), reader->event_count / (STREAM_COUNT / 10), "a query by prefix");
+    }
+    return now_ns() - start;
+}
+
+static uint64_t query_one_entity(void *user, uint64_t count) {
+    struct reader *reader = user;
+    uint64_t start = now_ns();
+    for (uint64_t done = 0; done < count; done++) {
+        uint32_t stream = (uint32_t)(workload_random(&reader->workload) % STREAM_COUNT);
+        struct fbat_region region = {.struct_size = sizeof region, .entity = workload_entity(stream)};
+        expect_hits(run_query(reader, &region), reader->event_count / STREAM_COUNT, "a query by entity");
+    }
+    return now_ns() - start;
+}
+
+static uint64_t query_absent_kind(void *user, uint64_t count) {
+    struct reader *reader = user;
+    uint64_t start = now_ns();
+    for (uint64_t done = 0; done < count; done++) {
+        struct fbat_region region = {.struct_size = sizeof region, .kind = FBAT_KIND(2, 1)};
+        reader->sum += run_query(reader, &region);
+    }
+    return now_ns() - start;
+}
+
 /* ---- set-up ---- */
 
 static void sample_ids(struct reader *reader) {
@@ -221,13 +265,13 @@ static struct sqlite_peer *open_sqlite_fixture(uint64_t event_count) {
     return peer;
 }
 
-static void reader_open(struct reader *reader, uint64_t event_count) {
+static void reader_open(struct reader *reader, uint64_t event_count, const char *const *options) {
     char name[FIXTURE_NAME_BYTES];
     fixture_make(event_count, name);
     *reader = (struct reader){.event_count = event_count};
     workload_init(&reader->workload, 7);
     memory_floor_init(&reader->floor, event_count);
-    reader->store = bench_store_open(name, NULL);
+    reader->store = bench_store_open(name, options);
     reader->sqlite = open_sqlite_fixture(event_count);
     sample_ids(reader);
     note_times(reader);
@@ -264,8 +308,31 @@ static const struct reading readings[] = {
     {"query by kind, 1 in 8", query_by_kind, memory_floor_scan, sqlite_kind_run, UNIT_MS, 0.2, 1, 1, 30},
     {"query by scope, 1 in 10", query_by_scope, memory_floor_scan, NULL, UNIT_MS, 0, 1, 0, 30},
     {"query by time, 10,000 events", query_by_time, memory_floor_range, NULL, UNIT_MS, 0, 5, 0, 60},
-    {"count by kind", count_by_kind, memory_floor_scan, NULL, UNIT_MS, 0, 1, 0, 60},
+    {"query by prefix, 10 streams", query_by_prefix, NULL, NULL, UNIT_MS, 0, 1, 0, 60},
+    {"query by entity, in all scopes", query_one_entity, NULL, NULL, UNIT_MS, 0, 1, 0, 60},
+    {"query by a kind that is not there", query_absent_kind, NULL, NULL, UNIT_MS, 0, 1, 0, 60},
+    {"count by kind", count_by_kind, memory_floor_scan, NULL, UNIT_MS, 0.2, 1, 0, 60},
+    {"count by scope", count_by_scope, memory_floor_scan, NULL, UNIT_MS, 0, 1, 0, 60},
     {"count all", count_all, NULL, NULL, UNIT_MS, 0, 1, 0, 60},
+};
+
+/* What views are for, with one of them alone, and with none. */
+static const struct reading view_readings[] = {
+    {"stream with payload, per event", read_streams, NULL, NULL, UNIT_US, 0, STREAM_READS, 0, 30},
+    {"query by entity, in all scopes", query_one_entity, NULL, NULL, UNIT_MS, 0, 1, 0, 20},
+    {"query by a kind that is not there", query_absent_kind, NULL, NULL, UNIT_MS, 0, 1, 0, 20},
+    {"count by kind", count_by_kind, NULL, NULL, UNIT_MS, 0, 1, 0, 20},
+    {"count by scope", count_by_scope, NULL, NULL, UNIT_MS, 0, 1, 0, 20},
+};
+
+static const struct view_setting {
+    const char *name;
+    const char *const options[3];
+} view_settings[] = {
+    {"1 M, views none", {"index.views", "none", NULL}},
+    {"1 M, soa alone", {"index.views", "soa", NULL}},
+    {"1 M, entity_groups alone", {"index.views", "entity_groups", NULL}},
+    {"1 M, tiles64 alone", {"index.views", "tiles64", NULL}},
 };
 
 static void measure_reading(struct reader *reader, const struct reading *reading, const char *size_name) {
@@ -282,13 +349,23 @@ static void measure_reading(struct reader *reader, const struct reading *reading
 
 static void measure_size(uint64_t event_count, const char *size_name) {
     struct reader reader;
-    reader_open(&reader, event_count);
+    reader_open(&reader, event_count, NULL);
     for (unsigned at = 0; at < sizeof readings / sizeof readings[0]; at++)
         measure_reading(&reader, &readings[at], size_name);
+    reader_close(&reader);
+}
+
+static void measure_views(const struct view_setting *setting) {
+    struct reader reader;
+    reader_open(&reader, 1000000, setting->options);
+    for (unsigned at = 0; at < sizeof view_readings / sizeof view_readings[0]; at++)
+        measure_reading(&reader, &view_readings[at], setting->name);
     reader_close(&reader);
 }
 
 void family_read(void) {
     measure_size(100000, "100 k");
     measure_size(1000000, "1 M");
+    for (unsigned at = 0; at < sizeof view_settings / sizeof view_settings[0]; at++)
+        measure_views(&view_settings[at]);
 }

@@ -448,9 +448,30 @@ static bool follow_links(struct query *query, uint32_t *out_position) {
     return false;
 }
 
+/* Those of 64 rows that match. All are asked for before the first is looked at. */
+static uint64_t keep_matching(struct query *query, uint32_t first, uint64_t mask) {
+    uint64_t kept = 0;
+    for (uint64_t left = mask; left != 0; left &= left - 1)
+        __builtin_prefetch(segment_index_row(query->index, first + (unsigned)__builtin_ctzll(left)));
+    for (uint64_t left = mask; left != 0; left &= left - 1) {
+        unsigned at = (unsigned)__builtin_ctzll(left);
+        kept |= (uint64_t)row_matches(query, segment_index_row(query->index, first + at)) << at;
+    }
+    query->counts.rows_looked_at += (unsigned)__builtin_popcountll(mask);
+    return kept;
+}
+
 static bool next_mask(struct query *query) {
-    return query->source == QUERY_TILES ? tile_scan_next(&query->scan, &query->mask_position, &query->mask)
-                                        : stream_merge_next(&query->merge, &query->mask_position, &query->mask);
+    if (query->source == QUERY_MERGE)
+        return stream_merge_next(&query->merge, &query->mask_position, &query->mask);
+    query->mask = 0;
+    while (query->mask == 0) {
+        if (!tile_scan_next(&query->scan, &query->mask_position, &query->mask))
+            return false;
+        if (query->check_rows)
+            query->mask = keep_matching(query, query->mask_position, query->mask);
+    }
+    return true;
 }
 
 static bool next_of_masks(struct query *query, uint32_t *out_position) {
@@ -527,7 +548,7 @@ static bool step_in_segment(struct query *query, uint32_t *out_position) {
     if (query->source == QUERY_NOTHING)
         return false;
     while (next_position(query, &position)) {
-        if (query->check_rows) {
+        if (query->check_rows && query->source != QUERY_TILES) { /* tiles were checked as a whole */
             query->counts.rows_looked_at++;
             if (!row_matches(query, segment_index_row(query->index, position)))
                 continue;
@@ -611,10 +632,10 @@ static bool takes_whole_range(const struct query *query) {
     return query->source == QUERY_TILES && !query->check_rows && tile_scan_takes_all(&query->scan);
 }
 
-/* Rows that need no further look, 64 at a time. */
+/* 64 rows at a time; those of a merge need no further look. */
 static uint64_t count_masks(struct query *query, uint64_t *by_kind) {
     uint64_t count = 0;
-    if (!by_kind && query->source == QUERY_TILES)
+    if (!by_kind && query->source == QUERY_TILES && !query->check_rows)
         return tile_scan_count(&query->scan);
     while (next_mask(query)) {
         count += (unsigned)__builtin_popcountll(query->mask);
@@ -629,7 +650,7 @@ static uint64_t count_prepared(struct query *query, uint64_t *by_kind) {
     uint32_t position;
     if (takes_whole_range(query) && !by_kind)
         return query->high - query->low;
-    if (!query->check_rows && (query->source == QUERY_TILES || query->source == QUERY_MERGE))
+    if (query->source == QUERY_TILES || (query->source == QUERY_MERGE && !query->check_rows))
         return count_masks(query, by_kind);
     bool plain = query->source == QUERY_GROUPS && !query->check_rows; /* row numbers are all there is to look at */
     while (plain ? stream_walk_next(&query->walk, &position) : step_in_segment(query, &position)) {
