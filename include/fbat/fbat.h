@@ -36,8 +36,9 @@
  *     8  Watermarks        what is written, durable, visible
  *     9  Read              one event
  *    10  Query             regions, iterators, streams
- *    11  Kind names
- *    12  Maintain          check, stats
+ *    11  Subscribe         to be told of new events
+ *    12  Kind names
+ *    13  Maintain          check, stats
  *
  * Words. An *event* is an immutable record. Its *stream* is one *entity* in one *scope*: the same entity name in two
  * scopes is two streams. *Sequence* is the position in the whole store, from 1. *Revision* is the position in the
@@ -56,7 +57,8 @@
  * Since. All of it is since 0.1; what comes later says so at its place.
  *
  * Threads. Every function may be called from any thread at any time on the same store, except fbat_close, which must
- * be the last call on its store. An iterator, an outbox, a fence belongs to one thread at a time.
+ * be the last call on its store. An iterator, an outbox, a fence, a subscription belongs to one
+ * thread at a time.
  */
 #ifndef FBAT_FBAT_H
 #define FBAT_FBAT_H
@@ -319,7 +321,7 @@ struct fbat_config {
      * [kept: every segment stays mapped; no file descriptor is held for it.] */
     uint32_t fd_budget;
 
-    /* How many events a lossy subscriber may fall behind before it skips. > 0; default 8192. [kept] */
+    /* How many events a lossy subscriber may fall behind before it skips. > 0; default 8192. */
     uint32_t broadcast_capacity;
 
     /* Largest payload of one event, bytes. 1..64 MiB; default 16 MiB. */
@@ -434,8 +436,10 @@ FBAT_API int fbat_open_read_only(const struct fbat_config *config, struct fbat_s
  * writer.shutdown_drain_limit are completed, and the rest are answered FBAT_ERR_SHUTDOWN; everything is made durable; the
  * active segment is cut to its last frame; the lock is given up. NULL is accepted.
  *
+ * Before that, who waits in fbat_subscription_recv is woken, and a call on a subscription that is under way is waited for.
+ *
  * All iterators must be closed, all retained events released, and no other call be under way. Tickets may be waited for
- * and released afterwards; outboxes and fences must only be destroyed.
+ * and released afterwards; outboxes, fences and subscriptions must only be destroyed or closed.
  *
  * The store is gone whatever the result. FBAT_ERR_IO or FBAT_ERR_WRITER_DEAD, with the first failure: what was
  * acknowledged `written` since the last good sync may not survive a power cut. A handle that is never closed loses nothing
@@ -917,7 +921,80 @@ FBAT_API int fbat_stream(struct fbat_store *store, struct fbat_slice entity, str
                          struct fbat_error *out_error);
 
 /* ---------------------------------------------------------------------------------------------------------------
- * 11  Kind names
+ * 11  Subscribe
+ *
+ * To be told of events as they become visible. A subscription is lossy: a subscriber that falls behind by more than
+ * broadcast_capacity events skips to where he is that far behind, and is told how many he lost. So nobody waits for a slow
+ * subscriber, nothing is kept for him, and publishing costs the same with one as with a thousand.
+ *
+ *     fbat_subscribe(store, &region, NULL, &subscription, &error);
+ *     while ((status = fbat_subscription_recv(subscription, FBAT_FOREVER, &event, &error)) == FBAT_OK)
+ *         ...
+ *     fbat_subscription_close(subscription);
+ * ------------------------------------------------------------------------------------------------------------ */
+
+struct fbat_subscription;
+
+/* What a subscription does with an event of its region before it gives it. The functions are called by the thread that
+ * receives, during the call; they may read the store, and must not close it or use the subscription. */
+struct fbat_subscribe_options {
+    uint32_t struct_size; /* sizeof(struct fbat_subscribe_options) */
+    uint32_t reserved;    /* 0 */
+    uint64_t limit;       /* FBAT_END after so many events have passed region and filter; 0 = no limit */
+    /* Non-zero lets an event pass. NULL: all do. event is borrowed during the call. */
+    int (*filter)(void *user, const struct fbat_event *event);
+    /* A running fold: takes each event that passed into state. FBAT_OK gives the event to the caller as well; a positive
+     * answer goes on with the next one, so that the caller is woken only when the state is worth it; a negative one
+     * (enum fbat_status) is the answer of the receiving call, and the event counts as received. NULL: none. */
+    int (*fold)(void *user, void *state, const struct fbat_event *event);
+    void *state; /* the caller's; borrowed until the subscription is closed */
+    void *user;  /* likewise */
+};
+
+/* Starts a subscription to the events of a region that become visible after this call. region and options may be NULL for
+ * "all of the caller's events" and are copied. *out_subscription is the caller's until fbat_subscription_close; it may
+ * outlive the store, and other threads may sit in fbat_subscription_recv while the store is closed.
+ *
+ * On a handle for reading only, the events are those that the writer in this or another process makes visible. Nobody wakes
+ * such a handle, so while a call or descriptor waits a thread of the library looks for news every 1 to 20 ms.
+ *
+ * FBAT_ERR_ARGUMENT, FBAT_ERR_NAME (bad region or options), FBAT_ERR_NO_MEMORY, FBAT_ERR_FORKED. Any thread; one thread at a
+ * time for each subscription. */
+FBAT_API int fbat_subscribe(struct fbat_store *store, const struct fbat_region *region,
+                            const struct fbat_subscribe_options *options, struct fbat_subscription **out_subscription,
+                            struct fbat_error *out_error);
+
+/* The next event; waits for one as long as timeout_ms (FBAT_FOREVER: no bound). FBAT_OK and *out_event, borrowed until the
+ * next call on this subscription; fbat_event_retain keeps it longer.
+ *
+ * FBAT_RETRY             none came in that time
+ * FBAT_END               options->limit is reached
+ * FBAT_ERR_SHUTDOWN      the store was closed, before or meanwhile: close the subscription
+ * FBAT_ERR_DAMAGED, FBAT_ERR_IO, FBAT_ERR_NO_MEMORY   as fbat_iterator_next; calling again tries again
+ * or what options->fold answered. One thread at a time. */
+FBAT_API int fbat_subscription_recv(struct fbat_subscription *subscription, uint32_t timeout_ms,
+                                    struct fbat_event *out_event, struct fbat_error *out_error);
+
+/* The same without waiting: FBAT_RETRY when there is none now. */
+FBAT_API int fbat_subscription_try_recv(struct fbat_subscription *subscription, struct fbat_event *out_event,
+                                        struct fbat_error *out_error);
+
+/* A descriptor for poll and epoll: readable when there may be an event, or the store was closed. It may also be readable for
+ * an event of another region; it ceases to be when a receiving call answers FBAT_RETRY, and only then, so receive until
+ * that. Only to be polled; the subscription's until it is closed. Level-triggered polling or not: both work.
+ * FBAT_ERR_LIMIT: no descriptor is left. FBAT_ERR_IO: the system has none. One thread at a time. */
+FBAT_API int fbat_subscription_fd(struct fbat_subscription *subscription, int *out_fd, struct fbat_error *out_error);
+
+/* How many events of the store were skipped, as of the last receiving call. They are counted whatever their region, because
+ * skipping is not looking at them: for a subscriber of everything (FBAT_REGION_SYSTEM) received + lost = published; for any
+ * other, at most so many of its region were lost. One thread at a time. */
+FBAT_API uint64_t fbat_subscription_lost(const struct fbat_subscription *subscription);
+
+/* Ends the subscription; its last event is invalid afterwards. NULL is accepted. */
+FBAT_API void fbat_subscription_close(struct fbat_subscription *subscription);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * 12  Kind names
  *
  * A kind may carry a name ("order.placed"), kept in the log itself: one event of the library's own in the stream
  * `_kinds` of the scope `_system`. Once given, a name stays.
@@ -941,7 +1018,7 @@ FBAT_API int fbat_kind(struct fbat_store *store, struct fbat_slice name, uint16_
 FBAT_API int fbat_kind_name(struct fbat_store *store, uint16_t kind, struct fbat_slice *out_name);
 
 /* ---------------------------------------------------------------------------------------------------------------
- * 12  Maintain
+ * 13  Maintain
  * ------------------------------------------------------------------------------------------------------------ */
 
 struct fbat_stats {

@@ -480,6 +480,12 @@ static void posix_event_signal(struct os *os, int fd) {
     (void)eventfd_write(fd, 1); /* fails only where it is readable already */
 }
 
+static void posix_event_clear(struct os *os, int fd) {
+    (void)os;
+    eventfd_t ignored;
+    (void)eventfd_read(fd, &ignored); /* fails only where it is not readable */
+}
+
 static void posix_event_close(struct os *os, int fd) {
     (void)os;
     close(fd);
@@ -540,6 +546,7 @@ struct os *os_posix(void) {
         .process_id = posix_process_id,
         .event_create = posix_event_create,
         .event_signal = posix_event_signal,
+        .event_clear = posix_event_clear,
         .event_close = posix_event_close,
         .thread_start = posix_thread_start,
         .thread_join = posix_thread_join,

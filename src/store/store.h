@@ -37,6 +37,7 @@ struct fbat_store {
     pthread_mutex_t follow_lock; /* when following: guards catching up */
     uint64_t follow_durable;     /* likewise: the durable sequence last seen in LOCK; atomic */
     struct kinds kinds;
+    struct notifier *notifier; /* counted: what waits for events outlives the store */
     struct fbat_open_report report;
 };
 

@@ -43,6 +43,7 @@
 #include "os/os.h"
 #include "write/key_set.h"
 #include "write/mailbox.h"
+#include "write/notifier.h"
 
 enum { SEQUENCER_RANDOM_WORDS = 512 };
 
@@ -128,7 +129,8 @@ struct sequencer {
     const char *dir;
     struct fbat_id store_id;
     struct directory *directory;
-    uint8_t *live; /* the mapped LOCK page */
+    uint8_t *live;             /* the mapped LOCK page */
+    struct notifier *notifier; /* of the store, borrowed; NULL: nobody is told of what is published */
 
     pthread_mutex_t lock;
     pthread_cond_t due;     /* the syncer waits here for work or the end */

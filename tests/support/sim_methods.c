@@ -596,6 +596,7 @@ const struct os_methods sim_methods = {
     .process_id = sim_process_id,
     .event_create = sim_event_create,
     .event_signal = sim_event_none,
+    .event_clear = sim_event_none,
     .event_close = sim_event_none,
     .thread_start = sim_thread_start,
     .thread_join = sim_thread_join,
