@@ -37,8 +37,9 @@
  *     9  Read              one event
  *    10  Query             regions, iterators, streams
  *    11  Subscribe         to be told of new events
- *    12  Kind names
- *    13  Maintain          check, stats
+ *    12  Cursors           every event of a region, once, in order, and on as they come
+ *    13  Kind names
+ *    14  Maintain          check, stats
  *
  * Words. An *event* is an immutable record. Its *stream* is one *entity* in one *scope*: the same entity name in two
  * scopes is two streams. *Sequence* is the position in the whole store, from 1. *Revision* is the position in the
@@ -57,8 +58,8 @@
  * Since. All of it is since 0.1; what comes later says so at its place.
  *
  * Threads. Every function may be called from any thread at any time on the same store, except fbat_close, which must
- * be the last call on its store. An iterator, an outbox, a fence, a subscription belongs to one
- * thread at a time.
+ * be the last call on its store. An iterator, an outbox, a fence, a subscription, a cursor belongs to
+ * one thread at a time.
  */
 #ifndef FBAT_FBAT_H
 #define FBAT_FBAT_H
@@ -436,10 +437,10 @@ FBAT_API int fbat_open_read_only(const struct fbat_config *config, struct fbat_s
  * writer.shutdown_drain_limit are completed, and the rest are answered FBAT_ERR_SHUTDOWN; everything is made durable; the
  * active segment is cut to its last frame; the lock is given up. NULL is accepted.
  *
- * Before that, who waits in fbat_subscription_recv is woken, and a call on a subscription that is under way is waited for.
+ * Before that, who waits in fbat_subscription_recv or fbat_cursor_poll is woken, and such a call under way waited for.
  *
  * All iterators must be closed, all retained events released, and no other call be under way. Tickets may be waited for
- * and released afterwards; outboxes, fences and subscriptions must only be destroyed or closed.
+ * and released afterwards; outboxes, fences, subscriptions and cursors must only be destroyed or closed.
  *
  * The store is gone whatever the result. FBAT_ERR_IO or FBAT_ERR_WRITER_DEAD, with the first failure: what was
  * acknowledged `written` since the last good sync may not survive a power cut. A handle that is never closed loses nothing
@@ -994,7 +995,60 @@ FBAT_API uint64_t fbat_subscription_lost(const struct fbat_subscription *subscri
 FBAT_API void fbat_subscription_close(struct fbat_subscription *subscription);
 
 /* ---------------------------------------------------------------------------------------------------------------
- * 12  Kind names
+ * 12  Cursors
+ *
+ * To see every event of a region exactly once, in order, from wherever one wants to start: a cursor catches up and goes
+ * live without a gap or a repeat in between. Unlike a subscription it never skips; it reads the log, so nothing is kept for a
+ * slow one either. It keeps its place: a poll costs what it gives, and what has come since the last one.
+ * ------------------------------------------------------------------------------------------------------------ */
+
+struct fbat_cursor;
+
+enum fbat_cursor_from {
+    FBAT_CURSOR_BEGINNING = 0,
+    FBAT_CURSOR_END = 1,      /* what becomes visible after fbat_cursor_open */
+    FBAT_CURSOR_SEQUENCE = 2, /* from options.sequence on, that one included; it may be yet to come */
+    FBAT_CURSOR_TIME = 3      /* what was or will be recorded at options.time_us or later */
+};
+
+struct fbat_cursor_options {
+    uint32_t struct_size; /* sizeof(struct fbat_cursor_options) */
+    enum fbat_cursor_from from;
+    uint64_t sequence;    /* with FBAT_CURSOR_SEQUENCE */
+    int64_t time_us;      /* with FBAT_CURSOR_TIME: recorded time */
+    uint8_t durable_only; /* 1: an event is given once it survives a power cut; for side effects outside of the store */
+    uint8_t reserved[7];
+};
+
+/* Opens a cursor over a region. region and options may be NULL for "all of the caller's events, from the beginning" and are
+ * copied. *out_cursor is the caller's until fbat_cursor_close; it may outlive the store. Works on handles for reading only
+ * as fbat_subscribe does.
+ * FBAT_ERR_ARGUMENT, FBAT_ERR_NAME (bad region or options), FBAT_ERR_NO_MEMORY, FBAT_ERR_FORKED; on a handle for reading
+ * only also what reading answers. Any thread; one thread at a time for each cursor. */
+FBAT_API int fbat_cursor_open(struct fbat_store *store, const struct fbat_region *region,
+                              const struct fbat_cursor_options *options, struct fbat_cursor **out_cursor,
+                              struct fbat_error *out_error);
+
+/* The next events, 1 to max of them, into events; waits for the first as long as timeout_ms (0: not at all, FBAT_FOREVER: no
+ * bound), and never for more. They are borrowed until the next poll or the close; fbat_event_retain keeps one longer.
+ *
+ * FBAT_RETRY             there was none in that time; *out_count is 0
+ * FBAT_ERR_SHUTDOWN      the store was closed, before or meanwhile: close the cursor
+ * FBAT_ERR_DAMAGED, FBAT_ERR_IO, FBAT_ERR_NO_MEMORY   the next event cannot be read; calling again tries again
+ * One thread at a time. */
+FBAT_API int fbat_cursor_poll(struct fbat_cursor *cursor, struct fbat_event *events, size_t max, uint32_t timeout_ms,
+                              size_t *out_count, struct fbat_error *out_error);
+
+/* The sequence up to which every event of the region has been given. A cursor opened from the sequence behind it, on this
+ * handle, on another or after reopening, goes on without a gap or a repeat; as long as what was given is durable, for a power
+ * cut may take back what was not (options.durable_only). One thread at a time. */
+FBAT_API uint64_t fbat_cursor_position(const struct fbat_cursor *cursor);
+
+/* Ends the cursor. NULL is accepted. */
+FBAT_API void fbat_cursor_close(struct fbat_cursor *cursor);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * 13  Kind names
  *
  * A kind may carry a name ("order.placed"), kept in the log itself: one event of the library's own in the stream
  * `_kinds` of the scope `_system`. Once given, a name stays.
@@ -1018,7 +1072,7 @@ FBAT_API int fbat_kind(struct fbat_store *store, struct fbat_slice name, uint16_
 FBAT_API int fbat_kind_name(struct fbat_store *store, uint16_t kind, struct fbat_slice *out_name);
 
 /* ---------------------------------------------------------------------------------------------------------------
- * 13  Maintain
+ * 14  Maintain
  * ------------------------------------------------------------------------------------------------------------ */
 
 struct fbat_stats {

@@ -2,8 +2,11 @@
 /* Entry points of delivery. Their contracts stand in the public header. */
 #include "api/handle.h"
 #include "base/error.h"
+#include "deliver/cursor.h"
 #include "deliver/subscription.h"
 #include "store/store.h"
+
+/* ---- subscriptions ---- */
 
 int fbat_subscribe(struct fbat_store *store, const struct fbat_region *region,
                    const struct fbat_subscribe_options *options, struct fbat_subscription **out_subscription,
@@ -48,4 +51,35 @@ void fbat_subscription_close(struct fbat_subscription *subscription) {
         subscription_destroy(subscription);
     else
         subscription_abandon(subscription);
+}
+
+/* ---- cursors ---- */
+
+int fbat_cursor_open(struct fbat_store *store, const struct fbat_region *region,
+                     const struct fbat_cursor_options *options, struct fbat_cursor **out_cursor,
+                     struct fbat_error *out_error) {
+    FBAT_TRY(handle_check(store, out_error));
+    return out_cursor ? cursor_create(store, region, options, out_cursor, out_error)
+                      : error_set(out_error, FBAT_ERR_ARGUMENT, "out_cursor is NULL");
+}
+
+int fbat_cursor_poll(struct fbat_cursor *cursor, struct fbat_event *events, size_t max, uint32_t timeout_ms,
+                     size_t *out_count, struct fbat_error *out_error) {
+    if (!cursor || !events || max == 0 || !out_count)
+        return error_set(out_error, FBAT_ERR_ARGUMENT, "cursor, events or out_count is NULL, or max is 0");
+    FBAT_TRY(handle_check_generation(cursor->fork_generation, out_error));
+    return cursor_poll(cursor, events, max, timeout_ms, out_count, out_error);
+}
+
+uint64_t fbat_cursor_position(const struct fbat_cursor *cursor) {
+    return cursor ? cursor->feed.position : 0;
+}
+
+void fbat_cursor_close(struct fbat_cursor *cursor) {
+    if (!cursor)
+        return;
+    if (handle_check_generation(cursor->fork_generation, NULL) == FBAT_OK)
+        cursor_destroy(cursor);
+    else
+        cursor_abandon(cursor);
 }

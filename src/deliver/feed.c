@@ -26,6 +26,7 @@ int feed_init(struct feed *feed, struct fbat_store *store, const struct fbat_reg
     checked.names = NULL;
     query_deinit(&checked);
     feed->position = feed->bound = position;
+    feed->live_events = FEED_LIVE_EVENTS;
     return FBAT_OK;
 }
 
@@ -176,6 +177,7 @@ static int next_of_rows(struct feed *feed, struct fbat_event *out_event, struct 
 /* ---- snapshots ---- */
 
 int feed_refresh(struct feed *feed, uint64_t limit, struct fbat_error *error) {
+    end_snapshot(feed); /* its last event may have been its bound, with a query that was not asked for more */
     FBAT_TRY(store_catch_up(feed->store, error));
     uint64_t visible = directory_visible(&feed->store->directory);
     feed->bound = visible < limit ? visible : limit;
@@ -188,9 +190,8 @@ int feed_refresh(struct feed *feed, uint64_t limit, struct fbat_error *error) {
     if (feed->list)
         segment_list_release(feed->list);
     feed->list = list;
-    feed->placed = false;
     int status = FBAT_OK;
-    if (feed->bound - feed->position > FEED_LIVE_EVENTS)
+    if (feed->bound - feed->position > feed->live_events)
         status = start_query(feed, error);
     if (status < 0)
         end_snapshot(feed);

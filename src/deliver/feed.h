@@ -32,6 +32,7 @@ struct feed {
     uint8_t *names;
     uint64_t position;
     uint64_t bound;
+    uint64_t live_events;      /* a snapshot of more events than this is walked by a query: FEED_LIVE_EVENTS */
     struct segment_list *list; /* counted; of the snapshot under way; NULL before the first */
     bool querying;
     struct query query; /* when querying */

@@ -150,7 +150,7 @@ int subscription_await(struct fbat_subscription *subscription, uint32_t timeout_
     uint64_t started_us = os->methods->monotonic_us(subscription->notifier->os), now_us = started_us;
     uint64_t deadline_us = timeout_ms == FBAT_FOREVER ? UINT64_MAX : started_us + timeout_ms * UINT64_C(1000);
     while (status == FBAT_RETRY && now_us < deadline_us) {
-        notifier_wait(subscription->notifier, subscription->feed.position, deadline_us);
+        notifier_wait(subscription->notifier, NOTIFIER_VISIBLE, subscription->feed.position, deadline_us);
         status = subscription_take(subscription, out_event, error);
         now_us = os->methods->monotonic_us(subscription->notifier->os);
     }

@@ -62,11 +62,12 @@ static int resolve_dir(struct fbat_store *store, const char *data_dir, struct fb
 }
 
 /* What a follower's notifier asks. */
-static int look_for_news(void *user, uint64_t *out_visible) {
+static int look_for_news(void *user, uint64_t out_marks[NOTIFIER_MARKS]) {
     struct fbat_store *store = user;
     struct fbat_error ignored;
+    out_marks[NOTIFIER_DURABLE] = follow_durable(store);
     int status = store_catch_up(store, &ignored);
-    *out_visible = directory_visible(&store->directory);
+    out_marks[NOTIFIER_VISIBLE] = directory_visible(&store->directory);
     return status;
 }
 

@@ -149,13 +149,14 @@ static void await_bell(struct notifier *notifier, uint64_t look_ms) {
 
 /* Whether those who wait are to be woken: because of news, or of a failure that they should see for themselves. */
 static bool look_for_published(struct notifier *notifier) {
-    uint64_t visible = 0;
-    if (notifier->look(notifier->look_user, &visible) < 0)
-        return true;
-    if (visible <= atomic_load(&notifier->published))
-        return false;
-    atomic_store(&notifier->published, visible);
-    return true;
+    uint64_t marks[NOTIFIER_MARKS] = {0};
+    bool news = notifier->look(notifier->look_user, marks) < 0;
+    for (int mark = 0; mark < NOTIFIER_MARKS; mark++)
+        if (marks[mark] > atomic_load(&notifier->published[mark])) {
+            atomic_store(&notifier->published[mark], marks[mark]);
+            news = true;
+        }
+    return news;
 }
 
 static void ringer_main(void *user) {
@@ -211,8 +212,8 @@ void notifier_close(struct notifier *notifier) {
 
 /* ---- waiting ---- */
 
-static bool has_news(const struct notifier *notifier, uint64_t position) {
-    return atomic_load(&notifier->published) > position || notifier_is_closed(notifier);
+static bool has_news(const struct notifier *notifier, enum notifier_mark mark, uint64_t position) {
+    return atomic_load(&notifier->published[mark]) > position || notifier_is_closed(notifier);
 }
 
 /* Where nobody will wake a follower, it sleeps no longer than between two looks. */
@@ -223,7 +224,7 @@ static uint64_t bound_deadline(struct notifier *notifier, uint64_t deadline_us) 
     return look_us < deadline_us ? look_us : deadline_us;
 }
 
-void notifier_wait(struct notifier *notifier, uint64_t position, uint64_t deadline_us) {
+void notifier_wait(struct notifier *notifier, enum notifier_mark mark, uint64_t position, uint64_t deadline_us) {
     pthread_mutex_lock(&notifier->lock);
     uint64_t wakes = notifier->wakes;
     int ended = 0;
@@ -231,7 +232,7 @@ void notifier_wait(struct notifier *notifier, uint64_t position, uint64_t deadli
     add_waiter(notifier);
     deadline_us = bound_deadline(notifier, deadline_us);
     struct timespec until = timespec_of(deadline_us);
-    while (!ended && notifier->wakes == wakes && !has_news(notifier, position)) /* W2 */
+    while (!ended && notifier->wakes == wakes && !has_news(notifier, mark, position)) /* W2 */
         ended = deadline_us == UINT64_MAX ? pthread_cond_wait(&notifier->woken, &notifier->lock)
                                           : pthread_cond_timedwait(&notifier->woken, &notifier->lock, &until);
     if (notifier->wakes == wakes) {
@@ -267,7 +268,7 @@ void notifier_watch_arm(struct notifier *notifier, struct notifier_watch *watch,
         watch->armed = true;
         add_waiter(notifier);
     }
-    if (has_news(notifier, position)) { /* W2 */
+    if (has_news(notifier, NOTIFIER_VISIBLE, position)) { /* W2 */
         unlink_watch(notifier, watch);
         notifier->os->methods->event_signal(notifier->os, watch->fd);
     }

@@ -26,7 +26,7 @@
  * sequencer's lock may be held by who publishes, and is never taken here.
  *
  * I1: waiting = sleeping + the number of armed watches, whenever `lock` is free.
- * I2: published never goes down.
+ * I2: what is published never goes down.
  */
 #ifndef FBAT_WRITE_NOTIFIER_H
 #define FBAT_WRITE_NOTIFIER_H
@@ -40,8 +40,11 @@
 
 enum { NOTIFIER_LOOK_MS_MIN = 1, NOTIFIER_LOOK_MS_MAX = 20 };
 
-/* Catches up with the log and says how far it is visible; a status. */
-typedef int (*notifier_look_fn)(void *user, uint64_t *out_visible);
+/* What can be waited for. */
+enum notifier_mark { NOTIFIER_VISIBLE = 0, NOTIFIER_DURABLE = 1, NOTIFIER_MARKS = 2 };
+
+/* Catches up with the log and says where its marks are; a status. */
+typedef int (*notifier_look_fn)(void *user, uint64_t out_marks[NOTIFIER_MARKS]);
 
 /* A descriptor that becomes readable when there is something. Its owner's memory. */
 struct notifier_watch {
@@ -53,7 +56,7 @@ struct notifier_watch {
 struct notifier {
     struct os *os;
     atomic_uint references;
-    _Atomic uint64_t published;
+    _Atomic uint64_t published[NOTIFIER_MARKS];
     atomic_uint waiting; /* sleepers and armed watches; changed under lock */
     atomic_uint calls;   /* under way that use the store; and NOTIFIER_CLOSED */
 
@@ -91,20 +94,20 @@ void notifier_leave(struct notifier *notifier);
 void notifier_ring(struct notifier *notifier);
 
 /* P2 and P3. */
-static inline void notifier_publish(struct notifier *notifier, uint64_t visible) {
-    atomic_store(&notifier->published, visible);
+static inline void notifier_publish(struct notifier *notifier, enum notifier_mark mark, uint64_t sequence) {
+    atomic_store(&notifier->published[mark], sequence);
     if (atomic_load(&notifier->waiting) > 0)
         notifier_ring(notifier);
 }
 
-/* Sleeps until something behind `position` is published, the store is closed, somebody was woken for another reason, or
+/* Sleeps until the mark is behind `position`, the store is closed, somebody was woken for another reason, or
  * deadline_us (monotonic; UINT64_MAX: none) is there. The caller looks for himself. */
-void notifier_wait(struct notifier *notifier, uint64_t position, uint64_t deadline_us);
+void notifier_wait(struct notifier *notifier, enum notifier_mark mark, uint64_t position, uint64_t deadline_us);
 
 /* Makes the watch's descriptor; 0 or an errno, ENOTSUP where nobody would ever signal it. */
 int notifier_watch_open(struct notifier *notifier, struct notifier_watch *watch);
 
-/* There is nothing behind position: readable no more, until there is. Nothing without a descriptor. */
+/* Nothing behind position is visible: readable no more, until there is. Nothing without a descriptor. */
 void notifier_watch_arm(struct notifier *notifier, struct notifier_watch *watch, uint64_t position);
 
 /* There is something, whatever anybody publishes: readable, and stays so. */

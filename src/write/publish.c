@@ -66,7 +66,13 @@ void publish_visible(struct sequencer *sequencer, uint64_t visible, uint32_t hea
     sequencer->heads_published = heads;
     directory_set_visible(sequencer->directory, visible);
     if (sequencer->notifier)
-        notifier_publish(sequencer->notifier, visible);
+        notifier_publish(sequencer->notifier, NOTIFIER_VISIBLE, visible);
+}
+
+void publish_durable(struct sequencer *sequencer, uint64_t durable) {
+    atomic_store_explicit(&sequencer->durable, durable, memory_order_release);
+    if (sequencer->notifier)
+        notifier_publish(sequencer->notifier, NOTIFIER_DURABLE, durable);
 }
 
 static void put_live(uint8_t *live, unsigned at, uint64_t value, int order) {

@@ -276,6 +276,9 @@ void publish_frames(struct sequencer *sequencer, const struct pending *pending);
 /* Raises the readers' watermark, and tells readers in other processes. */
 void publish_visible(struct sequencer *sequencer, uint64_t visible, uint32_t heads);
 
+/* Raises the durable watermark, and tells who waits for it. */
+void publish_durable(struct sequencer *sequencer, uint64_t durable);
+
 /* Tells readers in other processes, and the next opening, how far the log is. */
 void sequencer_publish_live(struct sequencer *sequencer);
 

@@ -27,8 +27,8 @@ static struct notifier *make_notifier(void) {
 /* True when the wait ended by itself. */
 static bool waits_for_news(struct notifier *notifier, uint64_t position) {
     uint64_t deadline_us = now_us() + PATIENCE_S * UINT64_C(1000000);
-    while (atomic_load(&notifier->published) <= position && now_us() < deadline_us)
-        notifier_wait(notifier, position, deadline_us);
+    while (atomic_load(&notifier->published[NOTIFIER_VISIBLE]) <= position && now_us() < deadline_us)
+        notifier_wait(notifier, NOTIFIER_VISIBLE, position, deadline_us);
     return now_us() < deadline_us;
 }
 
@@ -43,8 +43,8 @@ static void wait_sees_what_was_published_before_it(void **state) {
     (void)state;
     struct notifier *notifier = make_notifier();
     uint64_t deadline_us = now_us() + PATIENCE_S * UINT64_C(1000000);
-    notifier_publish(notifier, 5);
-    notifier_wait(notifier, 4, deadline_us);
+    notifier_publish(notifier, NOTIFIER_VISIBLE, 5);
+    notifier_wait(notifier, NOTIFIER_VISIBLE, 4, deadline_us);
     assert_true(now_us() < deadline_us);
     assert_int_equal(atomic_load(&notifier->waiting), 0);
     notifier_close(notifier);
@@ -56,14 +56,14 @@ static void arming_sees_what_was_published_before_it(void **state) {
     struct notifier *notifier = make_notifier();
     struct notifier_watch watch = {.fd = -1};
     assert_int_equal(notifier_watch_open(notifier, &watch), 0);
-    notifier_publish(notifier, 5);
+    notifier_publish(notifier, NOTIFIER_VISIBLE, 5);
     notifier_watch_arm(notifier, &watch, 4);
     assert_true(is_readable(&watch));
     assert_false(watch.armed);
     notifier_watch_arm(notifier, &watch, 5);
     assert_false(is_readable(&watch));
     assert_int_equal(atomic_load(&notifier->waiting), 1);
-    notifier_publish(notifier, 6);
+    notifier_publish(notifier, NOTIFIER_VISIBLE, 6);
     assert_true(is_readable(&watch));
     assert_int_equal(atomic_load(&notifier->waiting), 0);
     notifier_watch_close(notifier, &watch);
@@ -75,7 +75,7 @@ static void wait_ends_at_its_deadline(void **state) {
     (void)state;
     struct notifier *notifier = make_notifier();
     uint64_t deadline_us = now_us() + 2000;
-    notifier_wait(notifier, 4, deadline_us);
+    notifier_wait(notifier, NOTIFIER_VISIBLE, 4, deadline_us);
     assert_true(now_us() >= deadline_us);
     assert_int_equal(atomic_load(&notifier->waiting), 0);
     notifier_close(notifier);
@@ -114,7 +114,7 @@ static void publish_to(unsigned count, uint64_t rounds) {
         assert_int_equal(pthread_create(&waiters[at].thread, NULL, wait_round_by_round, &waiters[at]), 0);
     }
     for (uint64_t round = 1; round <= rounds; round++) {
-        notifier_publish(notifier, round);
+        notifier_publish(notifier, NOTIFIER_VISIBLE, round);
         for (unsigned at = 0; at < count; at++)
             while (atomic_load(&waiters[at].seen) < round)
                 sched_yield();
@@ -175,7 +175,7 @@ static void closing_waits_for_calls_and_lets_none_in(void **state) {
     notifier_close(caller.notifier);
     assert_true(atomic_load(&caller.left));
     assert_false(notifier_enter(caller.notifier));
-    notifier_wait(caller.notifier, 9, UINT64_MAX); /* does not sleep any more */
+    notifier_wait(caller.notifier, NOTIFIER_VISIBLE, 9, UINT64_MAX); /* does not sleep any more */
     pthread_join(threads[0], NULL);
     pthread_join(threads[1], NULL);
     notifier_close(caller.notifier);
