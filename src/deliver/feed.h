@@ -5,8 +5,8 @@
  *     [ ... looked at ... | the snapshot under way | published since | ... ]
  *                         ^ position               ^ bound
  *
- * A feed keeps its place. Far behind, it walks one query over the snapshot, which plans as any query does. Near the end it
- * looks at the rows as they come, each once, so that going on costs what has come and not what the store holds.
+ * A feed keeps its place. Far behind, where its region is selective, it walks one query over the snapshot, which plans as any
+ * query does. Near the end it looks at the rows as they come, each once, so that going on costs what has come and not what the store holds.
  *
  * Thread rule: one thread at a time. Only while the store is open, but for feed_deinit.
  *
