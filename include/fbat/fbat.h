@@ -1000,6 +1000,10 @@ FBAT_API void fbat_subscription_close(struct fbat_subscription *subscription);
  * To see every event of a region exactly once, in order, from wherever one wants to start: a cursor catches up and goes
  * live without a gap or a repeat in between. Unlike a subscription it never skips; it reads the log, so nothing is kept for a
  * slow one either. It keeps its place: a poll costs what it gives, and what has come since the last one.
+ *
+ * With a name, its position outlives the process: fbat_cursor_commit keeps it in state.mdb in the store's directory, and
+ * fbat_cursor_open goes on from there. Commit after handling what a poll gave, and every event is handled at least once,
+ * whatever crashes. One process at a time for a name: nothing keeps two from handling the same events.
  * ------------------------------------------------------------------------------------------------------------ */
 
 struct fbat_cursor;
@@ -1018,13 +1022,17 @@ struct fbat_cursor_options {
     int64_t time_us;      /* with FBAT_CURSOR_TIME: recorded time */
     uint8_t durable_only; /* 1: an event is given once it survives a power cut; for side effects outside of the store */
     uint8_t reserved[7];
+    struct fbat_slice name; /* 1 to 255 bytes of UTF-8 without control characters; empty: none. Where a position was
+                             * committed under it, that counts and `from` does not */
 };
 
 /* Opens a cursor over a region. region and options may be NULL for "all of the caller's events, from the beginning" and are
  * copied. *out_cursor is the caller's until fbat_cursor_close; it may outlive the store. Works on handles for reading only
  * as fbat_subscribe does.
  * FBAT_ERR_ARGUMENT, FBAT_ERR_NAME (bad region or options), FBAT_ERR_NO_MEMORY, FBAT_ERR_FORKED; on a handle for reading
- * only also what reading answers. Any thread; one thread at a time for each cursor. */
+ * only also what reading answers. With a name: FBAT_ERR_DAMAGED (its position is unreadable, another store's, or beyond the
+ * end of the log, which then is an older copy: fbat_cursor_reset), FBAT_ERR_PERMISSION, FBAT_ERR_IO.
+ * Any thread; one thread at a time for each cursor. */
 FBAT_API int fbat_cursor_open(struct fbat_store *store, const struct fbat_region *region,
                               const struct fbat_cursor_options *options, struct fbat_cursor **out_cursor,
                               struct fbat_error *out_error);
@@ -1044,8 +1052,36 @@ FBAT_API int fbat_cursor_poll(struct fbat_cursor *cursor, struct fbat_event *eve
  * cut may take back what was not (options.durable_only). One thread at a time. */
 FBAT_API uint64_t fbat_cursor_position(const struct fbat_cursor *cursor);
 
-/* Ends the cursor. NULL is accepted. */
+/* Commits the position of a named cursor: what was given so far is not given again under this name. Durable when the call
+ * returns. First the log is made durable as far as the position, with a sync where it is not; on a handle for reading only,
+ * which cannot do that, only what is durable already is committed.
+ * FBAT_ERR_ARGUMENT (no name), FBAT_ERR_PERMISSION (state.mdb may not be written), FBAT_ERR_SHUTDOWN, FBAT_ERR_IO,
+ * FBAT_ERR_NO_SPACE, FBAT_ERR_WRITER_DEAD: nothing was committed. One thread at a time. */
+FBAT_API int fbat_cursor_commit(struct fbat_cursor *cursor, struct fbat_error *out_error);
+
+/* Ends the cursor, without committing. NULL is accepted. */
 FBAT_API void fbat_cursor_close(struct fbat_cursor *cursor);
+
+/* A named cursor as it was last committed. */
+struct fbat_cursor_info {
+    struct fbat_slice name; /* valid during the call */
+    uint64_t position;      /* sequence up to which everything is committed */
+    int64_t committed_us;   /* when */
+    uint64_t lag;           /* visible events of the store behind position, whatever the cursor's region */
+};
+
+/* Calls visit for each named cursor, in the order of the names' bytes. A non-zero answer stops, and is the result.
+ * FBAT_ERR_DAMAGED, FBAT_ERR_PERMISSION, FBAT_ERR_IO. Any thread. */
+typedef int (*fbat_cursor_fn)(void *user, const struct fbat_cursor_info *info);
+FBAT_API int fbat_cursors(struct fbat_store *store, fbat_cursor_fn visit, void *user, struct fbat_error *out_error);
+
+/* Sets the position of a name, known or new: 0 is before the first event. Cursors that are open go on where they are.
+ * FBAT_ERR_NAME, FBAT_ERR_ARGUMENT (behind the end of the log), and as fbat_cursor_commit. Any thread. */
+FBAT_API int fbat_cursor_reset(struct fbat_store *store, struct fbat_slice name, uint64_t position,
+                               struct fbat_error *out_error);
+
+/* Forgets a name. FBAT_ERR_NOT_FOUND: nothing was committed under it. Else as fbat_cursor_reset. Any thread. */
+FBAT_API int fbat_cursor_remove(struct fbat_store *store, struct fbat_slice name, struct fbat_error *out_error);
 
 /* ---------------------------------------------------------------------------------------------------------------
  * 13  Kind names

@@ -71,6 +71,30 @@ int fbat_cursor_poll(struct fbat_cursor *cursor, struct fbat_event *events, size
     return cursor_poll(cursor, events, max, timeout_ms, out_count, out_error);
 }
 
+int fbat_cursor_commit(struct fbat_cursor *cursor, struct fbat_error *out_error) {
+    if (!cursor)
+        return error_set(out_error, FBAT_ERR_ARGUMENT, "cursor is NULL");
+    FBAT_TRY(handle_check_generation(cursor->fork_generation, out_error));
+    return cursor_commit(cursor, out_error);
+}
+
+int fbat_cursors(struct fbat_store *store, fbat_cursor_fn visit, void *user, struct fbat_error *out_error) {
+    FBAT_TRY(handle_check(store, out_error));
+    return visit ? cursor_list(store, visit, user, out_error)
+                 : error_set(out_error, FBAT_ERR_ARGUMENT, "visit is NULL");
+}
+
+int fbat_cursor_reset(struct fbat_store *store, struct fbat_slice name, uint64_t position,
+                      struct fbat_error *out_error) {
+    FBAT_TRY(handle_check(store, out_error));
+    return cursor_reset(store, name, position, out_error);
+}
+
+int fbat_cursor_remove(struct fbat_store *store, struct fbat_slice name, struct fbat_error *out_error) {
+    FBAT_TRY(handle_check(store, out_error));
+    return cursor_remove(store, name, out_error);
+}
+
 uint64_t fbat_cursor_position(const struct fbat_cursor *cursor) {
     return cursor ? cursor->feed.position : 0;
 }

@@ -82,6 +82,10 @@ struct os_methods {
     int (*path_rename)(struct os *os, const char *from, const char *to); /* replaces to */
     int (*path_remove)(struct os *os, const char *path);                 /* a file */
 
+    /* The one absolute path, without links, of what is there, zero-terminated. ERANGE when it has size bytes or more; EOPNOTSUPP: this os has
+     * none. */
+    int (*path_resolve)(struct os *os, const char *path, char *out_path, size_t size);
+
     /* The process's current directory, absolute, zero-terminated. ERANGE when it has size bytes or more. */
     int (*dir_current)(struct os *os, char *out_path, size_t size);
 

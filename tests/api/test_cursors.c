@@ -265,6 +265,216 @@ static void reader_polls_what_a_writer_publishes(void **state) {
     assert_ok(fbat_close(reader, &fault));
 }
 
+/* ---- names ---- */
+
+static struct fbat_cursor *open_named(struct fbat_store *store, const char *name) {
+    const struct fbat_cursor_options options = {.struct_size = sizeof options, .name = fbat_text(name)};
+    return open_cursor(store, NULL, &options);
+}
+
+struct listed {
+    char text[256];
+};
+
+static int list_one(void *user, const struct fbat_cursor_info *info) {
+    struct listed *listed = user;
+    size_t used = strlen(listed->text);
+    snprintf(listed->text + used, sizeof listed->text - used, "%.*s@%llu-%llu ", (int)info->name.size,
+             (const char *)info->name.data, (unsigned long long)info->position, (unsigned long long)info->lag);
+    return info->committed_us > 0 ? 0 : -1;
+}
+
+#define assert_listed(store, expected)                                                                                 \
+    do {                                                                                                               \
+        struct listed listed = {""};                                                                                   \
+        assert_ok(fbat_cursors((store), list_one, &listed, &fault));                                                   \
+        assert_string_equal(listed.text, expected);                                                                    \
+    } while (0)
+
+static void named_cursor_goes_on_from_its_commit(void **state) {
+    struct fixture *fixture = *state;
+    open_store(fixture);
+    append_times(fixture->store, "one", 40);
+    struct fbat_cursor *cursor = open_named(fixture->store, "mailer");
+    assert_polled(cursor, 1, 16);
+    assert_ok(fbat_cursor_commit(cursor, &fault));
+    assert_polled(cursor, 17, 32); /* not committed */
+    fbat_cursor_close(cursor);
+    reopen_store(fixture);
+    cursor = open_named(fixture->store, "mailer");
+    assert_int_equal(fbat_cursor_position(cursor), 16);
+    assert_polled(cursor, 17, 32);
+    assert_ok(fbat_cursor_commit(cursor, &fault));
+    fbat_cursor_close(cursor);
+    struct fbat_cursor *other = open_named(fixture->store, "other");
+    assert_polled(other, 1, 16);
+    assert_listed(fixture->store, "mailer@32-8 ");
+    fbat_cursor_close(other);
+}
+
+static void commit_makes_the_log_durable_first(void **state) {
+    struct fixture *fixture = *state;
+    fixture->config.sync.every_n_events = 1000000;
+    fixture->config.sync.max_delay_ms = 0;
+    open_store(fixture);
+    append_times(fixture->store, "one", 5);
+    assert_int_equal(frontier_now(fixture->store).durable, 0);
+    struct fbat_cursor *cursor = open_named(fixture->store, "mailer");
+    assert_polled(cursor, 1, 5);
+    assert_ok(fbat_cursor_commit(cursor, &fault));
+    assert_int_equal(frontier_now(fixture->store).durable, 5);
+    fbat_cursor_close(cursor);
+}
+
+/* Which cannot sync the log: only what is durable counts. */
+static void reader_commits_what_is_durable(void **state) {
+    struct fixture *fixture = *state;
+    fixture->config.sync.every_n_events = 1000000;
+    fixture->config.sync.max_delay_ms = 0;
+    open_store(fixture);
+    append_times(fixture->store, "one", 3);
+    assert_ok(fbat_sync(fixture->store, &fault));
+    append_times(fixture->store, "one", 4);
+    struct fbat_store *reader;
+    assert_ok(fbat_open_read_only(&fixture->config, &reader, &fault));
+    struct fbat_cursor *cursor = open_named(reader, "mailer");
+    assert_polled(cursor, 1, 7);
+    assert_ok(fbat_cursor_commit(cursor, &fault));
+    assert_listed(fixture->store, "mailer@3-4 ");
+    assert_listed(reader, "mailer@3-4 ");
+    fbat_cursor_close(cursor);
+    assert_ok(fbat_close(reader, &fault));
+}
+
+static int commit_in_child(void *user, int in, int out) {
+    struct fixture *fixture = user;
+    const struct fbat_cursor_options options = {.struct_size = sizeof options, .name = fbat_text("mailer")};
+    struct fbat_store *reader;
+    struct fbat_cursor *cursor;
+    struct fbat_event event;
+    size_t count;
+    (void)in;
+    child_check(fbat_open_read_only(&fixture->config, &reader, NULL) == FBAT_OK);
+    child_check(fbat_cursor_open(reader, NULL, &options, &cursor, NULL) == FBAT_OK);
+    child_check(fbat_cursor_poll(cursor, &event, 1, 0, &count, NULL) == FBAT_OK);
+    child_check(fbat_cursor_commit(cursor, NULL) == FBAT_OK);
+    pipe_send(out);
+    child_check(fbat_cursor_poll(cursor, &event, 1, 0, &count, NULL) == FBAT_OK);
+    while (pipe_receive(in))
+        continue;
+    return 0;
+}
+
+static void commit_of_a_killed_process_counts(void **state) {
+    struct fixture *fixture = *state;
+    struct child child;
+    open_store(fixture);
+    append_times(fixture->store, "one", 3);
+    assert_ok(fbat_sync(fixture->store, &fault));
+    struct fbat_cursor *ours = open_named(fixture->store, "ours");
+    assert_ok(fbat_cursor_commit(ours, &fault)); /* state.mdb is open here as well */
+    child_start(&child, commit_in_child, fixture);
+    assert_true(pipe_receive(child.from));
+    child_kill(&child);
+    assert_listed(fixture->store, "mailer@1-2 ours@0-3 ");
+    struct fbat_cursor *cursor = open_named(fixture->store, "mailer");
+    assert_polled(cursor, 2, 3);
+    assert_ok(fbat_cursor_commit(cursor, &fault));
+    assert_listed(fixture->store, "mailer@3-0 ours@0-3 ");
+    fbat_cursor_close(cursor);
+    fbat_cursor_close(ours);
+}
+
+static void names_are_reset_and_removed(void **state) {
+    struct fixture *fixture = *state;
+    open_store(fixture);
+    append_times(fixture->store, "one", 5);
+    assert_listed(fixture->store, "");
+    assert_status(FBAT_ERR_NOT_FOUND, fbat_cursor_remove(fixture->store, fbat_text("b"), &fault));
+    assert_ok(fbat_cursor_reset(fixture->store, fbat_text("b"), 2, &fault));
+    assert_ok(fbat_cursor_reset(fixture->store, fbat_text("a"), 0, &fault));
+    assert_ok(fbat_cursor_reset(fixture->store, fbat_text("c"), 5, &fault));
+    assert_status(FBAT_ERR_ARGUMENT, fbat_cursor_reset(fixture->store, fbat_text("c"), 6, &fault));
+    assert_listed(fixture->store, "a@0-5 b@2-3 c@5-0 ");
+    struct fbat_cursor *cursor = open_named(fixture->store, "b");
+    assert_polled(cursor, 3, 5);
+    fbat_cursor_close(cursor);
+    assert_ok(fbat_cursor_remove(fixture->store, fbat_text("b"), &fault));
+    assert_status(FBAT_ERR_NOT_FOUND, fbat_cursor_remove(fixture->store, fbat_text("b"), &fault));
+    assert_message_has("named b");
+    assert_listed(fixture->store, "a@0-5 c@5-0 ");
+    assert_whole(fixture->dir);
+}
+
+/* More than the map begins with. */
+static void file_grows_with_the_names(void **state) {
+    enum { NAMES = 6000 };
+    struct fixture *fixture = *state;
+    char name[256];
+    open_store(fixture);
+    append_times(fixture->store, "one", 1);
+    for (unsigned at = 0; at < NAMES; at++) {
+        snprintf(name, sizeof name, "%0200u", at);
+        assert_ok(fbat_cursor_reset(fixture->store, fbat_text(name), 1, &fault));
+    }
+    struct fbat_cursor *cursor = open_named(fixture->store, name);
+    assert_int_equal(fbat_cursor_position(cursor), 1);
+    fbat_cursor_close(cursor);
+}
+
+/* The directory of a store whose log was put back to an earlier day. */
+static void position_beyond_the_log_is_an_error(void **state) {
+    struct fixture *fixture = *state;
+    char copy[TEST_PATH_SIZE], from[TEST_PATH_SIZE], to[TEST_PATH_SIZE];
+    struct fbat_cursor *cursor = NULL;
+    const struct fbat_cursor_options options = {.struct_size = sizeof options, .name = fbat_text("mailer")};
+    open_store(fixture);
+    append_times(fixture->store, "one", 3);
+    close_store(fixture);
+    join_path(fixture->root, "copy", copy);
+    copy_store(fixture->dir, copy);
+    open_store(fixture);
+    append_times(fixture->store, "one", 3);
+    assert_ok(fbat_cursor_reset(fixture->store, options.name, 6, &fault));
+    close_store(fixture);
+    join_path(fixture->dir, "state.mdb", from);
+    join_path(copy, "state.mdb", to);
+    size_t size;
+    uint8_t *bytes = read_file(from, &size);
+    write_file(to, bytes, size);
+    free(bytes);
+    fixture->config.data_dir = copy;
+    open_store(fixture);
+    assert_status(FBAT_ERR_DAMAGED, fbat_cursor_open(fixture->store, NULL, &options, &cursor, &fault));
+    assert_message_has("older copy");
+    assert_ok(fbat_cursor_reset(fixture->store, options.name, 3, &fault));
+    assert_ok(fbat_cursor_open(fixture->store, NULL, &options, &cursor, &fault));
+    fbat_cursor_close(cursor);
+    close_store(fixture);
+}
+
+static void bad_names_are_refused(void **state) {
+    struct fixture *fixture = *state;
+    char longest[257];
+    memset(longest, 'n', 256);
+    longest[256] = 0;
+    struct fbat_cursor_options options = {.struct_size = sizeof options, .name = fbat_text(longest)};
+    struct fbat_cursor *cursor = NULL;
+    open_store(fixture);
+    assert_status(FBAT_ERR_NAME, fbat_cursor_open(fixture->store, NULL, &options, &cursor, &fault));
+    assert_status(FBAT_ERR_NAME, fbat_cursor_reset(fixture->store, fbat_text("new\nline"), 0, &fault));
+    assert_status(FBAT_ERR_NAME, fbat_cursor_remove(fixture->store, fbat_text(""), &fault));
+    assert_ok(fbat_cursor_reset(fixture->store, fbat_text(longest + 1), 0, &fault));
+    cursor = open_cursor(fixture->store, NULL, NULL);
+    assert_status(FBAT_ERR_ARGUMENT, fbat_cursor_commit(cursor, &fault));
+    assert_message_has("no name");
+    fbat_cursor_close(cursor);
+    cursor = open_named(fixture->store, "mailer");
+    close_store(fixture);
+    assert_status(FBAT_ERR_SHUTDOWN, fbat_cursor_commit(cursor, &fault));
+    fbat_cursor_close(cursor);
+}
+
 /* ---- misuse ---- */
 
 static void bad_arguments_are_refused(void **state) {
@@ -324,6 +534,14 @@ int main(void) {
         behaviour(waiting_durable_poll_is_woken_by_a_sync),
         behaviour(closing_the_store_ends_a_waiting_poll),
         behaviour(reader_polls_what_a_writer_publishes),
+        behaviour(named_cursor_goes_on_from_its_commit),
+        behaviour(commit_makes_the_log_durable_first),
+        behaviour(reader_commits_what_is_durable),
+        behaviour(commit_of_a_killed_process_counts),
+        behaviour(names_are_reset_and_removed),
+        behaviour_in_memory(file_grows_with_the_names),
+        behaviour(position_beyond_the_log_is_an_error),
+        behaviour(bad_names_are_refused),
         behaviour(bad_arguments_are_refused),
         behaviour(cursor_does_not_cross_fork),
     };
