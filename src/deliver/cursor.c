@@ -190,9 +190,10 @@ static int make_durable(struct fbat_store *store, uint64_t sequence, uint64_t *o
 static int commit_open(struct fbat_cursor *cursor, struct fbat_error *error) {
     struct fbat_store *store = cursor->feed.store;
     uint64_t position = cursor->feed.position;
+    FBAT_TRY(store_catch_up(store, error));
     if (position > directory_visible(&store->directory))
         return error_set(error, FBAT_ERR_ARGUMENT, "the cursor starts at sequence %llu, which is yet to come",
-                         (unsigned long long)(position + 1));
+                         (unsigned long long)position + 1);
     FBAT_TRY(make_durable(store, position, &position, error));
     if (!cursor->positions)
         FBAT_TRY(positions_open(store, true, &cursor->positions, error));

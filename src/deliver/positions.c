@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -111,6 +112,7 @@ static int find_or_create(struct fbat_store *store, const char *path, struct pos
         }
     struct positions *positions = NULL;
     FBAT_TRY(create_positions(store, path, &positions, error));
+    FBAT_ASSERT(positions);
     positions->next = list_first;
     list_first = positions;
     *out_positions = positions;

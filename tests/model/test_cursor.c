@@ -3,7 +3,8 @@
  * A cursor that starts at a random moment sees every event of its region exactly once, in order.
  *
  * Stepwise: one thread appends, batches, fences, syncs, closes and reopens (segments of a few events each, so they rotate
- * all the time), and polls some cursors in between; each has a region, a start and a size of its polls of its own. Thousands of
+ * all the time), polls some cursors in between, and commits them; each has a region, a start, a name and a size of its polls of
+ * its own. Thousands of
  * seeds. With threads: several append as fast as they can while others open cursors and poll.
  *
  * What must be seen is kept as a list of all that was acknowledged, in the order of sequences; a region is looked up in it.
@@ -32,6 +33,7 @@
 enum { EVENTS_MAX = 8192, CURSORS = 4, ENTITIES = 5, SCOPES = 2, KINDS = 3, POLL_MAX = 9, STEPS = 120 };
 
 static const char *const entities[ENTITIES] = {"a", "ab", "abc", "b", "ba"};
+static const char *const names[CURSORS] = {"first", "second", "third", "fourth"};
 static const char *const scopes[SCOPES] = {"here", "there"};
 
 struct noted {
@@ -44,6 +46,11 @@ struct follower {
     bool durable_only;
     size_t poll_max;
     uint64_t next; /* every event before it was seen, or is not of the region */
+    const char *name;
+    bool has_name;      /* this time */
+    bool by_reader;     /* which commits no more than what is durable */
+    bool is_committed;  /* under its name ... */
+    uint64_t committed; /* ... at most this position */
 };
 
 struct world {
@@ -172,6 +179,12 @@ static void open_follower(struct world *world, struct follower *follower) {
     struct fbat_store *store = world->reader && test_random_one_in(&world->random, 2) ? world->reader : world->store;
     random_region(&world->random, &follower->region);
     options.durable_only = follower->durable_only = test_random_one_in(&world->random, 4);
+    options.name = fbat_text(follower->name);
+    follower->has_name = true;
+    follower->by_reader = store == world->reader;
+    if (follower->is_committed)
+        EXPECT(world, fbat_cursor_remove(store, options.name, &world->error) == FBAT_OK);
+    follower->is_committed = false;
     options.from = (enum fbat_cursor_from)test_random_below(&world->random, 3);
     options.sequence = test_random_below(&world->random, world->count + 10);
     follower->poll_max = test_random_between(&world->random, 1, POLL_MAX);
@@ -188,6 +201,30 @@ static void set_way(struct world *world, struct follower *follower) {
     follower->cursor->feed.live_events = live_events[test_random_below(&world->random, 4)];
 }
 
+/* After a reopening: the same region, from what was committed; what was seen behind that is seen again. */
+static void resume_by_name(struct world *world, struct follower *follower) {
+    const struct fbat_cursor_options options = {.struct_size = sizeof options,
+                                                .from = FBAT_CURSOR_END,
+                                                .durable_only = follower->durable_only,
+                                                .name = fbat_text(follower->name)};
+    EXPECT(world,
+           fbat_cursor_open(world->store, &follower->region, &options, &follower->cursor, &world->error) == FBAT_OK);
+    uint64_t position = fbat_cursor_position(follower->cursor);
+    EXPECT(world, follower->by_reader ? position <= follower->committed : position == follower->committed);
+    follower->by_reader = false;
+    follower->has_name = true;
+    follower->committed = position;
+    follower->next = position + 1;
+}
+
+static void commit_follower(struct world *world, struct follower *follower) {
+    if (fbat_cursor_position(follower->cursor) > world->count)
+        return; /* it starts in the future */
+    EXPECT(world, fbat_cursor_commit(follower->cursor, &world->error) == FBAT_OK);
+    follower->is_committed = true;
+    follower->committed = fbat_cursor_position(follower->cursor);
+}
+
 /* After a reopening: the same region, from where it was. */
 static void resume_follower(struct world *world, struct follower *follower) {
     const struct fbat_cursor_options options = {.struct_size = sizeof options,
@@ -196,6 +233,7 @@ static void resume_follower(struct world *world, struct follower *follower) {
                                                 .durable_only = follower->durable_only};
     EXPECT(world,
            fbat_cursor_open(world->store, &follower->region, &options, &follower->cursor, &world->error) == FBAT_OK);
+    follower->has_name = false; /* what was committed stays */
 }
 
 /* What came must be the next events of the region, none left out. */
@@ -241,13 +279,17 @@ static void drain_follower(struct world *world, struct follower *follower) {
 static void step_follower(struct world *world) {
     struct follower *follower = &world->followers[test_random_below(&world->random, CURSORS)];
     if (!follower->cursor) {
-        if (follower->region.struct_size > 0 && test_random_one_in(&world->random, 2))
+        if (follower->is_committed && test_random_one_in(&world->random, 2))
+            resume_by_name(world, follower);
+        else if (follower->region.struct_size > 0 && test_random_one_in(&world->random, 2))
             resume_follower(world, follower);
         else
             open_follower(world, follower);
         set_way(world, follower);
     } else if (test_random_one_in(&world->random, 20)) {
         close_cursor(follower);
+    } else if (follower->has_name && test_random_one_in(&world->random, 10)) {
+        commit_follower(world, follower);
     } else {
         (void)poll_follower(world, follower);
     }
@@ -269,6 +311,8 @@ static void begin_world(struct world *world, uint64_t seed) {
     world->config.sync.max_delay_ms = 0;
     world->config.sync.every_n_events = (uint32_t)test_random_between(&world->random, 2, 100);
     EXPECT(world, fbat_open(&world->config, &world->store, &world->error) == FBAT_OK);
+    for (int at = 0; at < CURSORS; at++)
+        world->followers[at].name = names[at];
 }
 
 static void end_world(struct world *world) {
