@@ -8,6 +8,7 @@ void family_append(void);  /* level written */
 void family_durable(void); /* level durable */
 void family_submit(void);  /* tickets, fences, outboxes */
 void family_read(void);    /* points, streams, queries */
+void family_deliver(void); /* subscriptions, cursors */
 void family_open(void);    /* after a clean close and after kill -9 */
 void family_size(void);    /* memory and disk */
 void family_large(void);   /* cost against size */

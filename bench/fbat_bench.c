@@ -21,6 +21,7 @@ static const struct family {
     {"durable", family_durable},
     {"submit", family_submit},
     {"read", family_read},
+    {"deliver", family_deliver},
     {"open", family_open},
     {"size", family_size},
     {"large", family_large},
@@ -39,7 +40,8 @@ int main(int argc, char **argv) {
         return 0;
     }
     if (argc != 3) {
-        fputs("usage: fbat_bench DATA_DIR import|append|durable|submit|read|open|size|large|profile-...\n", stderr);
+        fputs("usage: fbat_bench DATA_DIR import|append|durable|submit|read|deliver|open|size|large|profile-...\n",
+              stderr);
         return 2;
     }
     workload_set_directory(argv[1]);

@@ -50,6 +50,9 @@ enum option_key {
     OPTION_PLAIN,
     OPTION_LINES,
     OPTION_FOLLOW,
+    OPTION_CURSOR,
+    OPTION_RESET,
+    OPTION_REMOVE,
     OPTION_SEGMENT,
     OPTION_ID_SCOPE,
     /* append */

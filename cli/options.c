@@ -30,6 +30,9 @@ const struct option_spec option_specs[OPTION_KEY_COUNT] = {
     [OPTION_PLAIN] = {"plain", 0, false, NULL, "leave out sequence and recordedtime"},
     [OPTION_LINES] = {"lines", 'n', false, "N", "start with the last N events; 10 if not given"},
     [OPTION_FOLLOW] = {"follow", 'f', false, NULL, "wait for new events until Ctrl-C"},
+    [OPTION_CURSOR] = {"cursor", 0, false, "NAME", "go on where this named cursor is, and move it on"},
+    [OPTION_RESET] = {"reset", 0, false, "NAME=SEQUENCE", "set a cursor: what is behind SEQUENCE comes next"},
+    [OPTION_REMOVE] = {"remove", 0, false, "NAME", "forget a cursor"},
     [OPTION_SEGMENT] = {"segment", 0, false, "N", "only this segment"},
     [OPTION_ID_SCOPE] = {"scope", 's', false, "NAME", "the scope of an id that is no UUID"},
 

@@ -3,8 +3,8 @@
  * fbat tail: the last events, and with --follow the ones to come, from whichever process.
  *
  * Happy path: a query backwards finds where the last N start, one forward prints them; then queries from the last
- * snapshot on, at first every 20 ms, and every 100 ms when nothing comes. Failure: as any read. Ctrl-C ends it, exit
- * 130. Main thread only.
+ * snapshot on, at first every 20 ms, and every 100 ms when nothing comes. With --cursor, polls of that cursor instead,
+ * each committed once it is printed. Failure: as any read. Ctrl-C ends it, exit 130. Main thread only.
  */
 #include <string.h>
 
@@ -16,6 +16,7 @@
 #define POLL_MS_MIN 20
 #define POLL_MS_MAX 100
 #define TAIL_LINES_DEFAULT 10
+#define CURSOR_EVENTS 256
 
 struct tail {
     const struct command *command;
@@ -23,13 +24,35 @@ struct tail {
     struct fbat_region region;
     struct event_printer printer;
     uint64_t seen; /* everything up to this sequence is printed */
+    struct out *out;
+    struct fbat_cursor *cursor; /* NULL without --cursor */
 };
+
+/* Prints all that the cursor has, and commits what is printed. */
+static enum exit_code print_polled(struct tail *tail) {
+    struct fbat_event events[CURSOR_EVENTS];
+    struct fbat_error error;
+    size_t count;
+    int status;
+    while ((status = fbat_cursor_poll(tail->cursor, events, CURSOR_EVENTS, 0, &count, &error)) == FBAT_OK) {
+        for (size_t at = 0; at < count; at++)
+            event_print(&tail->printer, &events[at]);
+        if (out_flush(tail->out) != 0)
+            return EXIT_DONE; /* which main reports; not seen, so not committed */
+        status = fbat_cursor_commit(tail->cursor, &error);
+        if (status < 0)
+            break;
+    }
+    return status < 0 ? command_fail_with(tail->command, &error) : EXIT_DONE;
+}
 
 /* Prints what is newer than seen, up to the end of the log as it is now. */
 static enum exit_code print_new(struct tail *tail) {
     struct fbat_region region = tail->region;
     struct fbat_iterator *iterator;
     struct fbat_error error;
+    if (tail->cursor != NULL)
+        return print_polled(tail);
     if (region.sequence_min <= tail->seen)
         region.sequence_min = tail->seen + 1;
     if (fbat_query(tail->store, &region, NULL, &iterator, &error) != FBAT_OK)
@@ -71,16 +94,28 @@ static enum exit_code follow_events(struct tail *tail, struct out *out) {
     return code;
 }
 
+static enum exit_code open_cursor(struct tail *tail) {
+    const struct fbat_cursor_options options = {.struct_size = sizeof options,
+                                                .name = fbat_text(command_option(tail->command, OPTION_CURSOR))};
+    struct fbat_error error;
+    if (options.name.size == 0)
+        return command_fail(tail->command, "--cursor: the name is empty");
+    if (fbat_cursor_open(tail->store, &tail->region, &options, &tail->cursor, &error) != FBAT_OK)
+        return command_fail_with(tail->command, &error);
+    return EXIT_DONE;
+}
+
 static enum exit_code run_tail(struct tail *tail, struct command *command, uint64_t line_count) {
     enum exit_code code = region_find_kind(command, tail->store, &tail->region);
     if (code != EXIT_DONE)
         return code;
     event_printer_init(&tail->printer, command, tail->store);
-    code = find_start(tail, line_count);
-    if (code == EXIT_DONE && line_count > 0)
+    code = command_has(command, OPTION_CURSOR) ? open_cursor(tail) : find_start(tail, line_count);
+    if (code == EXIT_DONE && (line_count > 0 || tail->cursor != NULL))
         code = print_new(tail);
     if (code == EXIT_DONE && command_has(command, OPTION_FOLLOW))
         code = follow_events(tail, &command->out);
+    fbat_cursor_close(tail->cursor);
     return code;
 }
 
@@ -89,6 +124,9 @@ enum exit_code verb_tail(struct command *command) {
     uint64_t line_count;
     memset(&tail, 0, sizeof tail);
     tail.command = command;
+    tail.out = &command->out;
+    if (command_has(command, OPTION_CURSOR) && command_has(command, OPTION_LINES))
+        return command_fail(command, "--lines does not go with --cursor, which says where to start");
     if (!region_from_options(command, &tail.region) ||
         !command_number(command, OPTION_LINES, 0, UINT64_MAX, TAIL_LINES_DEFAULT, &line_count))
         return EXIT_ERROR;

@@ -98,11 +98,24 @@ const struct verb verbs[] = {
         .name = "tail",
         .arguments = "DIR",
         .summary = "show the last events, and follow new ones",
-        .notes = "With --follow, events that any process appends appear within a tenth of a second.\n",
+        .notes = "With --follow, events that any process appends appear within a tenth of a second.\n"
+                 "With --cursor, all events since the last time with that name, from the beginning at first. What was\n"
+                 "printed counts as seen; what a power cut may still take back is seen again.\n",
         .arguments_min = 1,
         .arguments_max = 1,
         .run = verb_tail,
-        .options = {OPTION_LINES, OPTION_FOLLOW, REGION_OPTIONS, OPTION_PAYLOAD, COMMON_OPTIONS},
+        .options = {OPTION_LINES, OPTION_FOLLOW, OPTION_CURSOR, REGION_OPTIONS, OPTION_PAYLOAD, COMMON_OPTIONS},
+    },
+    {
+        .name = "cursors",
+        .arguments = "DIR",
+        .summary = "list named cursors, and how far each is behind; set or forget one",
+        .notes =
+            "Lag is in events of the store, whatever the cursor's region. Exit 1 when there is no cursor to remove.\n",
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .run = verb_cursors,
+        .options = {OPTION_RESET, OPTION_REMOVE, COMMON_OPTIONS},
     },
     {
         .name = "kinds",

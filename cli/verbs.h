@@ -16,6 +16,7 @@ enum exit_code verb_get(struct command *command);
 enum exit_code verb_query(struct command *command);
 enum exit_code verb_stream(struct command *command);
 enum exit_code verb_tail(struct command *command);
+enum exit_code verb_cursors(struct command *command);
 enum exit_code verb_kinds(struct command *command);
 enum exit_code verb_stats(struct command *command);
 enum exit_code verb_check(struct command *command);

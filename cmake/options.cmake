@@ -54,5 +54,5 @@ find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 
 # The libraries libfbat links. fbat_requires goes into fbat.pc, so the two cannot drift apart.
-set(fbat_requires "libcrypto >= 3.0" libisal libxxhash)
-pkg_check_modules(FBAT_REQUIRES REQUIRED IMPORTED_TARGET "libcrypto>=3.0" libisal libxxhash)
+set(fbat_requires "libcrypto >= 3.0" libisal libxxhash lmdb)
+pkg_check_modules(FBAT_REQUIRES REQUIRED IMPORTED_TARGET "libcrypto>=3.0" libisal libxxhash lmdb)

@@ -36,8 +36,10 @@
  *     8  Watermarks        what is written, durable, visible
  *     9  Read              one event
  *    10  Query             regions, iterators, streams
- *    11  Kind names
- *    12  Maintain          check, stats
+ *    11  Subscribe         to be told of new events
+ *    12  Cursors           every event of a region, once, in order, and on as they come
+ *    13  Kind names
+ *    14  Maintain          check, stats
  *
  * Words. An *event* is an immutable record. Its *stream* is one *entity* in one *scope*: the same entity name in two
  * scopes is two streams. *Sequence* is the position in the whole store, from 1. *Revision* is the position in the
@@ -56,7 +58,8 @@
  * Since. All of it is since 0.1; what comes later says so at its place.
  *
  * Threads. Every function may be called from any thread at any time on the same store, except fbat_close, which must
- * be the last call on its store. An iterator, an outbox, a fence belongs to one thread at a time.
+ * be the last call on its store. An iterator, an outbox, a fence, a subscription, a cursor belongs to
+ * one thread at a time.
  */
 #ifndef FBAT_FBAT_H
 #define FBAT_FBAT_H
@@ -319,7 +322,7 @@ struct fbat_config {
      * stay. No descriptor is held for them. > 0; default 64. */
     uint32_t fd_budget;
 
-    /* How many events a lossy subscriber may fall behind before it skips. > 0; default 8192. [kept] */
+    /* How many events a lossy subscriber may fall behind before it skips. > 0; default 8192. */
     uint32_t broadcast_capacity;
 
     /* Largest payload of one event, bytes. 1..64 MiB; default 16 MiB. */
@@ -435,8 +438,10 @@ FBAT_API int fbat_open_read_only(const struct fbat_config *config, struct fbat_s
  * writer.shutdown_drain_limit are completed, and the rest are answered FBAT_ERR_SHUTDOWN; everything is made durable; the
  * active segment is cut to its last frame; the lock is given up. NULL is accepted.
  *
+ * Before that, who waits in fbat_subscription_recv or fbat_cursor_poll is woken, and such a call under way waited for.
+ *
  * All iterators must be closed, all retained events released, and no other call be under way. Tickets may be waited for
- * and released afterwards; outboxes and fences must only be destroyed.
+ * and released afterwards; outboxes, fences, subscriptions and cursors must only be destroyed or closed.
  *
  * The store is gone whatever the result. FBAT_ERR_IO or FBAT_ERR_WRITER_DEAD, with the first failure: what was
  * acknowledged `written` since the last good sync may not survive a power cut. A handle that is never closed loses nothing
@@ -953,7 +958,169 @@ FBAT_API int fbat_stream(struct fbat_store *store, struct fbat_slice entity, str
                          struct fbat_error *out_error);
 
 /* ---------------------------------------------------------------------------------------------------------------
- * 11  Kind names
+ * 11  Subscribe
+ *
+ * To be told of events as they become visible. A subscription is lossy: a subscriber that falls behind by more than
+ * broadcast_capacity events skips to where he is that far behind, and is told how many he lost. So nobody waits for a slow
+ * subscriber, nothing is kept for him, and publishing costs the same with one as with a thousand.
+ *
+ *     fbat_subscribe(store, &region, NULL, &subscription, &error);
+ *     while ((status = fbat_subscription_recv(subscription, FBAT_FOREVER, &event, &error)) == FBAT_OK)
+ *         ...
+ *     fbat_subscription_close(subscription);
+ * ------------------------------------------------------------------------------------------------------------ */
+
+struct fbat_subscription;
+
+/* What a subscription does with an event of its region before it gives it. The functions are called by the thread that
+ * receives, during the call; they may read the store, and must not close it or use the subscription. */
+struct fbat_subscribe_options {
+    uint32_t struct_size; /* sizeof(struct fbat_subscribe_options) */
+    uint32_t reserved;    /* 0 */
+    uint64_t limit;       /* FBAT_END after so many events have passed region and filter; 0 = no limit */
+    /* Non-zero lets an event pass. NULL: all do. event is borrowed during the call. */
+    int (*filter)(void *user, const struct fbat_event *event);
+    /* A running fold: takes each event that passed into state. FBAT_OK gives the event to the caller as well; a positive
+     * answer goes on with the next one, so that the caller is woken only when the state is worth it; a negative one
+     * (enum fbat_status) is the answer of the receiving call, and the event counts as received. NULL: none. */
+    int (*fold)(void *user, void *state, const struct fbat_event *event);
+    void *state; /* the caller's; borrowed until the subscription is closed */
+    void *user;  /* likewise */
+};
+
+/* Starts a subscription to the events of a region that become visible after this call. region and options may be NULL for
+ * "all of the caller's events" and are copied. *out_subscription is the caller's until fbat_subscription_close; it may
+ * outlive the store, and other threads may sit in fbat_subscription_recv while the store is closed.
+ *
+ * On a handle for reading only, the events are those that the writer in this or another process makes visible. Nobody wakes
+ * such a handle, so while a call or descriptor waits a thread of the library looks for news every 1 to 20 ms.
+ *
+ * FBAT_ERR_ARGUMENT, FBAT_ERR_NAME (bad region or options), FBAT_ERR_NO_MEMORY, FBAT_ERR_FORKED. Any thread; one thread at a
+ * time for each subscription. */
+FBAT_API int fbat_subscribe(struct fbat_store *store, const struct fbat_region *region,
+                            const struct fbat_subscribe_options *options, struct fbat_subscription **out_subscription,
+                            struct fbat_error *out_error);
+
+/* The next event; waits for one as long as timeout_ms (FBAT_FOREVER: no bound). FBAT_OK and *out_event, borrowed until the
+ * next call on this subscription; fbat_event_retain keeps it longer.
+ *
+ * FBAT_RETRY             none came in that time
+ * FBAT_END               options->limit is reached
+ * FBAT_ERR_SHUTDOWN      the store was closed, before or meanwhile: close the subscription
+ * FBAT_ERR_DAMAGED, FBAT_ERR_IO, FBAT_ERR_NO_MEMORY   as fbat_iterator_next; calling again tries again
+ * or what options->fold answered. One thread at a time. */
+FBAT_API int fbat_subscription_recv(struct fbat_subscription *subscription, uint32_t timeout_ms,
+                                    struct fbat_event *out_event, struct fbat_error *out_error);
+
+/* The same without waiting: FBAT_RETRY when there is none now. */
+FBAT_API int fbat_subscription_try_recv(struct fbat_subscription *subscription, struct fbat_event *out_event,
+                                        struct fbat_error *out_error);
+
+/* A descriptor for poll and epoll: readable when there may be an event, or the store was closed. It may also be readable for
+ * an event of another region; it ceases to be when a receiving call answers FBAT_RETRY, and only then, so receive until
+ * that. Only to be polled; the subscription's until it is closed. Level-triggered polling or not: both work.
+ * FBAT_ERR_LIMIT: no descriptor is left. FBAT_ERR_IO: the system has none. One thread at a time. */
+FBAT_API int fbat_subscription_fd(struct fbat_subscription *subscription, int *out_fd, struct fbat_error *out_error);
+
+/* How many events of the store were skipped, as of the last receiving call. They are counted whatever their region, because
+ * skipping is not looking at them: for a subscriber of everything (FBAT_REGION_SYSTEM) received + lost = published; for any
+ * other, at most so many of its region were lost. One thread at a time. */
+FBAT_API uint64_t fbat_subscription_lost(const struct fbat_subscription *subscription);
+
+/* Ends the subscription; its last event is invalid afterwards. NULL is accepted. */
+FBAT_API void fbat_subscription_close(struct fbat_subscription *subscription);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * 12  Cursors
+ *
+ * To see every event of a region exactly once, in order, from wherever one wants to start: a cursor catches up and goes
+ * live without a gap or a repeat in between. Unlike a subscription it never skips; it reads the log, so nothing is kept for a
+ * slow one either. It keeps its place: a poll costs what it gives, and what has come since the last one.
+ *
+ * With a name, its position outlives the process: fbat_cursor_commit keeps it in state.mdb in the store's directory, and
+ * fbat_cursor_open goes on from there. Commit after handling what a poll gave, and every event is handled at least once,
+ * whatever crashes. One process at a time for a name: nothing keeps two from handling the same events.
+ * ------------------------------------------------------------------------------------------------------------ */
+
+struct fbat_cursor;
+
+enum fbat_cursor_from {
+    FBAT_CURSOR_BEGINNING = 0,
+    FBAT_CURSOR_END = 1,      /* what becomes visible after fbat_cursor_open */
+    FBAT_CURSOR_SEQUENCE = 2, /* from options.sequence on, that one included; it may be yet to come */
+    FBAT_CURSOR_TIME = 3      /* what was or will be recorded at options.time_us or later */
+};
+
+struct fbat_cursor_options {
+    uint32_t struct_size; /* sizeof(struct fbat_cursor_options) */
+    enum fbat_cursor_from from;
+    uint64_t sequence;    /* with FBAT_CURSOR_SEQUENCE */
+    int64_t time_us;      /* with FBAT_CURSOR_TIME: recorded time */
+    uint8_t durable_only; /* 1: an event is given once it survives a power cut; for side effects outside of the store */
+    uint8_t reserved[7];
+    struct fbat_slice name; /* 1 to 255 bytes of UTF-8 without control characters; empty: none. Where a position was
+                             * committed under it, that counts and `from` does not */
+};
+
+/* Opens a cursor over a region. region and options may be NULL for "all of the caller's events, from the beginning" and are
+ * copied. *out_cursor is the caller's until fbat_cursor_close; it may outlive the store. Works on handles for reading only
+ * as fbat_subscribe does.
+ * FBAT_ERR_ARGUMENT, FBAT_ERR_NAME (bad region or options), FBAT_ERR_NO_MEMORY, FBAT_ERR_FORKED; on a handle for reading
+ * only also what reading answers. With a name: FBAT_ERR_DAMAGED (its position is unreadable, another store's, or beyond the
+ * end of the log, which then is an older copy: fbat_cursor_reset), FBAT_ERR_PERMISSION, FBAT_ERR_IO.
+ * Any thread; one thread at a time for each cursor. */
+FBAT_API int fbat_cursor_open(struct fbat_store *store, const struct fbat_region *region,
+                              const struct fbat_cursor_options *options, struct fbat_cursor **out_cursor,
+                              struct fbat_error *out_error);
+
+/* The next events, 1 to max of them, into events; waits for the first as long as timeout_ms (0: not at all, FBAT_FOREVER: no
+ * bound), and never for more. They are borrowed until the next poll or the close; fbat_event_retain keeps one longer.
+ *
+ * FBAT_RETRY             there was none in that time; *out_count is 0
+ * FBAT_ERR_SHUTDOWN      the store was closed, before or meanwhile: close the cursor
+ * FBAT_ERR_DAMAGED, FBAT_ERR_IO, FBAT_ERR_NO_MEMORY   the next event cannot be read; calling again tries again
+ * One thread at a time. */
+FBAT_API int fbat_cursor_poll(struct fbat_cursor *cursor, struct fbat_event *events, size_t max, uint32_t timeout_ms,
+                              size_t *out_count, struct fbat_error *out_error);
+
+/* The sequence up to which every event of the region has been given. A cursor opened from the sequence behind it, on this
+ * handle, on another or after reopening, goes on without a gap or a repeat; as long as what was given is durable, for a power
+ * cut may take back what was not (options.durable_only). One thread at a time. */
+FBAT_API uint64_t fbat_cursor_position(const struct fbat_cursor *cursor);
+
+/* Commits the position of a named cursor: what was given so far is not given again under this name. Durable when the call
+ * returns. First the log is made durable as far as the position, with a sync where it is not; on a handle for reading only,
+ * which cannot do that, only what is durable already is committed.
+ * FBAT_ERR_ARGUMENT (no name), FBAT_ERR_PERMISSION (state.mdb may not be written), FBAT_ERR_SHUTDOWN, FBAT_ERR_IO,
+ * FBAT_ERR_NO_SPACE, FBAT_ERR_WRITER_DEAD: nothing was committed. One thread at a time. */
+FBAT_API int fbat_cursor_commit(struct fbat_cursor *cursor, struct fbat_error *out_error);
+
+/* Ends the cursor, without committing. NULL is accepted. */
+FBAT_API void fbat_cursor_close(struct fbat_cursor *cursor);
+
+/* A named cursor as it was last committed. */
+struct fbat_cursor_info {
+    struct fbat_slice name; /* valid during the call */
+    uint64_t position;      /* sequence up to which everything is committed */
+    int64_t committed_us;   /* when */
+    uint64_t lag;           /* visible events of the store behind position, whatever the cursor's region */
+};
+
+/* Calls visit for each named cursor, in the order of the names' bytes. A non-zero answer stops, and is the result.
+ * FBAT_ERR_DAMAGED, FBAT_ERR_PERMISSION, FBAT_ERR_IO. Any thread. */
+typedef int (*fbat_cursor_fn)(void *user, const struct fbat_cursor_info *info);
+FBAT_API int fbat_cursors(struct fbat_store *store, fbat_cursor_fn visit, void *user, struct fbat_error *out_error);
+
+/* Sets the position of a name, known or new: 0 is before the first event. Cursors that are open go on where they are.
+ * FBAT_ERR_NAME, FBAT_ERR_ARGUMENT (behind the end of the log), and as fbat_cursor_commit. Any thread. */
+FBAT_API int fbat_cursor_reset(struct fbat_store *store, struct fbat_slice name, uint64_t position,
+                               struct fbat_error *out_error);
+
+/* Forgets a name. FBAT_ERR_NOT_FOUND: nothing was committed under it. Else as fbat_cursor_reset. Any thread. */
+FBAT_API int fbat_cursor_remove(struct fbat_store *store, struct fbat_slice name, struct fbat_error *out_error);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * 13  Kind names
  *
  * A kind may carry a name ("order.placed"), kept in the log itself: one event of the library's own in the stream
  * `_kinds` of the scope `_system`. Once given, a name stays.
@@ -977,7 +1144,7 @@ FBAT_API int fbat_kind(struct fbat_store *store, struct fbat_slice name, uint16_
 FBAT_API int fbat_kind_name(struct fbat_store *store, uint16_t kind, struct fbat_slice *out_name);
 
 /* ---------------------------------------------------------------------------------------------------------------
- * 12  Maintain
+ * 14  Maintain
  * ------------------------------------------------------------------------------------------------------------ */
 
 struct fbat_stats {

@@ -82,6 +82,10 @@ struct os_methods {
     int (*path_rename)(struct os *os, const char *from, const char *to); /* replaces to */
     int (*path_remove)(struct os *os, const char *path);                 /* a file */
 
+    /* The one absolute path, without links, of what is there, zero-terminated. ERANGE when it has size bytes or more; EOPNOTSUPP: this os has
+     * none. */
+    int (*path_resolve)(struct os *os, const char *path, char *out_path, size_t size);
+
     /* The process's current directory, absolute, zero-terminated. ERANGE when it has size bytes or more. */
     int (*dir_current)(struct os *os, char *out_path, size_t size);
 
@@ -94,10 +98,11 @@ struct os_methods {
 
     int64_t (*process_id)(struct os *os);
 
-    /* A descriptor for poll() and its kind, which is readable from the first event_signal on. EMFILE, ENFILE: none is
+    /* A descriptor for poll() and its kind, which is readable from event_signal to event_clear. EMFILE, ENFILE: none is
      * left; EOPNOTSUPP: this os has none. */
     int (*event_create)(struct os *os, int *out_fd);
     void (*event_signal)(struct os *os, int fd);
+    void (*event_clear)(struct os *os, int fd); /* readable no more, before the next event_signal */
     void (*event_close)(struct os *os, int fd);
 
     /* Starts a thread; stack_size 0 is the system's. EOPNOTSUPP: this os has none, and the caller does the work

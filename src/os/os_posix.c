@@ -24,6 +24,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -466,6 +467,18 @@ static int start_with_stack(struct posix_thread *thread, uint64_t stack_size) {
     return error;
 }
 
+static int posix_path_resolve(struct os *os, const char *path, char *out_path, size_t size) {
+    (void)os;
+    char *resolved = realpath(path, NULL);
+    if (!resolved)
+        return errno;
+    size_t used = strlen(resolved);
+    if (used < size)
+        memcpy(out_path, resolved, used + 1);
+    free(resolved);
+    return used < size ? 0 : ERANGE;
+}
+
 static int posix_event_create(struct os *os, int *out_fd) {
     (void)os;
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -478,6 +491,12 @@ static int posix_event_create(struct os *os, int *out_fd) {
 static void posix_event_signal(struct os *os, int fd) {
     (void)os;
     (void)eventfd_write(fd, 1); /* fails only where it is readable already */
+}
+
+static void posix_event_clear(struct os *os, int fd) {
+    (void)os;
+    eventfd_t ignored;
+    (void)eventfd_read(fd, &ignored); /* fails only where it is not readable */
 }
 
 static void posix_event_close(struct os *os, int fd) {
@@ -538,8 +557,10 @@ struct os *os_posix(void) {
         .monotonic_us = posix_monotonic_us,
         .random = posix_random,
         .process_id = posix_process_id,
+        .path_resolve = posix_path_resolve,
         .event_create = posix_event_create,
         .event_signal = posix_event_signal,
+        .event_clear = posix_event_clear,
         .event_close = posix_event_close,
         .thread_start = posix_thread_start,
         .thread_join = posix_thread_join,

@@ -32,6 +32,8 @@ static void release_lock_file(struct fbat_store *store) {
 }
 
 static void destroy_store(struct fbat_store *store) {
+    notifier_close(store->notifier);
+    notifier_release(store->notifier);
     sequencer_deinit(&store->sequencer);
     directory_deinit(&store->directory);
     kinds_deinit(&store->kinds);
@@ -59,13 +61,25 @@ static int resolve_dir(struct fbat_store *store, const char *data_dir, struct fb
     return FBAT_OK;
 }
 
+/* What a follower's notifier asks. */
+static int look_for_news(void *user, uint64_t out_marks[NOTIFIER_MARKS]) {
+    struct fbat_store *store = user;
+    struct fbat_error ignored;
+    out_marks[NOTIFIER_DURABLE] = follow_durable(store);
+    int status = store_catch_up(store, &ignored);
+    out_marks[NOTIFIER_VISIBLE] = directory_visible(&store->directory);
+    return status;
+}
+
 static int create_handle(struct os *os, const struct fbat_config *config, bool read_only, struct fbat_store **out_store,
                          struct fbat_error *error) {
     FBAT_TRY(fbat_config_validate(config, error));
     struct fbat_store *store = memory_allocate_zero(sizeof *store);
     if (!store)
         return error_set_no_memory(error);
-    if (!directory_init(&store->directory)) {
+    store->notifier = notifier_create(os, read_only ? look_for_news : NULL, store);
+    if (!store->notifier || !directory_init(&store->directory)) {
+        notifier_release(store->notifier);
         memory_free(store);
         return error_set_no_memory(error);
     }
@@ -185,6 +199,7 @@ static int open_for_writing(struct fbat_store *store, struct fbat_error *error) 
     FBAT_TRY(announce_writer(store, &start, error));
     FBAT_TRY(sequencer_init(&store->sequencer, store->os, &store->config, store->dir, &store->meta.store_id,
                             &store->directory, store->live, &start, error));
+    store->sequencer.notifier = store->notifier;
     FBAT_TRY(kinds_load(store, error));
     return sequencer_start_syncer(&store->sequencer, error);
 }
@@ -252,6 +267,7 @@ int store_open_read_only(struct os *os, const struct fbat_config *config, struct
 
 int store_close(struct fbat_store *store, struct fbat_error *error) {
     int status = FBAT_OK;
+    notifier_close(store->notifier); /* nobody reads from here on */
     if (!store->read_only) {
         status = sequencer_stop(&store->sequencer, error);
         if (status == FBAT_OK)

@@ -40,6 +40,7 @@ struct fbat_store {
     uint64_t
         follow_unfinished_id; /* likewise: what LOCK said then of unfinished footers; changed under follow_lock, atomic */
     struct kinds kinds;
+    struct notifier *notifier; /* counted: what waits for events outlives the store */
     struct fbat_open_report report;
 };
 

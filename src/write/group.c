@@ -97,7 +97,7 @@ static struct pending *advance(struct sequencer *sequencer, uint64_t target) {
         last->next = NULL;
     }
     if (atomic_load_explicit(&sequencer->durable, memory_order_relaxed) < target)
-        atomic_store_explicit(&sequencer->durable, target, memory_order_release);
+        publish_durable(sequencer, target);
     sequencer_publish_live(sequencer);
     while (last && ready) {
         struct pending *next = ready->next;

@@ -2,7 +2,8 @@
 /*
  * Between staged and published, in both directions.
  *
- * Publication order of an event: bytes, row and slots and links, row count, visible, the live page. Nothing of an event
+ * Publication order of an event: bytes, row and slots and links, row count, visible, those who
+ * wait for it (notifier.h), the live page. Nothing of an event
  * enters the index before it may be published, so that what has to be taken back was never there for a reader to find:
  * taking back is about stream heads, staged keys and the last sequence only. Both directions read the frames back from the
  * mapping, which shows what pwrite wrote (one page cache).
@@ -64,6 +65,14 @@ void publish_visible(struct sequencer *sequencer, uint64_t visible, uint32_t hea
     FBAT_ASSERT(visible >= directory_visible(sequencer->directory) && visible <= sequencer->last_sequence); /* I1 */
     sequencer->heads_published = heads;
     directory_set_visible(sequencer->directory, visible);
+    if (sequencer->notifier)
+        notifier_publish(sequencer->notifier, NOTIFIER_VISIBLE, visible);
+}
+
+void publish_durable(struct sequencer *sequencer, uint64_t durable) {
+    atomic_store_explicit(&sequencer->durable, durable, memory_order_release);
+    if (sequencer->notifier)
+        notifier_publish(sequencer->notifier, NOTIFIER_DURABLE, durable);
 }
 
 static void put_live(uint8_t *live, unsigned at, uint64_t value, int order) {

@@ -193,7 +193,7 @@ static int install_next(struct sequencer *sequencer, struct segment_index *limit
     sequencer->last_segment_id = next->segment->header.segment_id;
     sequencer->rotating = false;
     sequencer->unsynced_events = 0;
-    atomic_store_explicit(&sequencer->durable, sequencer->last_sequence, memory_order_release);
+    publish_durable(sequencer, sequencer->last_sequence);
     sealer_note_failed(sequencer, old_id); /* it has no footer before the next opening; LOCK is told of all this */
     return FBAT_OK;
 }

@@ -43,6 +43,7 @@
 #include "os/os.h"
 #include "write/key_set.h"
 #include "write/mailbox.h"
+#include "write/notifier.h"
 
 enum { SEQUENCER_RANDOM_WORDS = 512 };
 
@@ -127,7 +128,8 @@ struct sequencer {
     const char *dir;
     struct fbat_id store_id;
     struct directory *directory;
-    uint8_t *live; /* the mapped LOCK page */
+    uint8_t *live;             /* the mapped LOCK page */
+    struct notifier *notifier; /* of the store, borrowed; NULL: nobody is told of what is published */
 
     pthread_mutex_t lock;
     pthread_cond_t due;     /* the syncer waits here for work or the end */
@@ -273,6 +275,9 @@ void publish_frames(struct sequencer *sequencer, const struct pending *pending);
 
 /* Raises the readers' watermark, and tells readers in other processes. */
 void publish_visible(struct sequencer *sequencer, uint64_t visible, uint32_t heads);
+
+/* Raises the durable watermark, and tells who waits for it. */
+void publish_durable(struct sequencer *sequencer, uint64_t durable);
 
 /* Tells readers in other processes, and the next opening, how far the log is. */
 void sequencer_publish_live(struct sequencer *sequencer);

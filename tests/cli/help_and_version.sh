@@ -15,7 +15,7 @@ grep -qE '^fbat [0-9]+\.[0-9]+\.[0-9]+$' "$work/stdout" || fail "--version: $(ca
 run 0 "$FBAT" -V
 
 equal "verbs" "$("$FBAT" help verbs | tr '\n' ' ')" \
-    "init append import export get query stream tail kinds stats check dump "
+    "init append import export get query stream tail cursors kinds stats check dump "
 for verb in $("$FBAT" help verbs); do
     grep -qE "^  $verb +[a-z]" "$work/help" || fail "--help does not list $verb"
     run 0 "$FBAT" "$verb" --help

@@ -540,6 +540,14 @@ static int64_t sim_process_id(struct os *os) {
     return pid;
 }
 
+static int sim_path_resolve(struct os *os, const char *path, char *out_path, size_t size) {
+    (void)os;
+    (void)path;
+    (void)out_path;
+    (void)size;
+    return EOPNOTSUPP;
+}
+
 static int sim_event_create(struct os *os, int *out_fd) {
     (void)os;
     (void)out_fd;
@@ -594,8 +602,10 @@ const struct os_methods sim_methods = {
     .monotonic_us = sim_monotonic_us,
     .random = sim_random,
     .process_id = sim_process_id,
+    .path_resolve = sim_path_resolve,
     .event_create = sim_event_create,
     .event_signal = sim_event_none,
+    .event_clear = sim_event_none,
     .event_close = sim_event_none,
     .thread_start = sim_thread_start,
     .thread_join = sim_thread_join,
