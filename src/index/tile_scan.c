@@ -142,14 +142,18 @@ static void set_range(struct tile_scan *scan) {
 static void ask_summaries(struct tile_scan *scan, bool *no_system) {
     uint32_t asked = 0, useful = 0;
     uint64_t system = 0;
+    const struct footer_tile *tiles;
     if (!scan->summaries || scan->pause_left > 0) {
         scan->pause_left -= scan->pause_left > 0;
         return;
     }
+    tiles = scan->masks[0] && scan->masks[scan->block_tiles - 1]
+                ? views_tiles(&scan->index->views, scan->first, scan->block_tiles)
+                : NULL;
     for (uint32_t at = 0; at < scan->block_tiles; at++) {
         if (scan->masks[at] == 0)
             continue;
-        struct footer_tile summary = views_tile(&scan->index->views, scan->first + at);
+        struct footer_tile summary = tiles ? views_load(tiles + at) : views_tile(&scan->index->views, scan->first + at);
         asked++;
         if (rules_out(scan, &summary)) {
             scan->masks[at] = 0;

@@ -201,6 +201,7 @@ static inline void add_bits(struct footer_tile *tile, uint64_t kinds, uint64_t s
 /* Looks up where the tile of a row stands, once for its 64 rows. */
 static void take_tile(struct views *views, uint64_t position) {
     uint64_t first = position - position % FOOTER_TILE_ROWS;
+    views->tile_taken = true;
     if (views->has_columns) {
         views->tile_kinds = chunks_at(&views->kinds, first);
         views->tile_scopes = chunks_at(&views->scope_numbers, first);
@@ -249,13 +250,13 @@ static void add_to_group(struct views *views, struct footer_stream *stream, uint
 
 void views_add_row(struct views *views, struct footer_stream *stream, uint32_t row_number, uint16_t kind) {
     uint32_t position = row_number - 1, at = position % FOOTER_TILE_ROWS;
-    if (at == 0 || (!views->tile_kinds && !views->tile))
+    if (at == 0 || !views->tile_taken)
         take_tile(views, position);
-    if (views->has_columns) {
+    if (views->tile_kinds) {
         views->tile_kinds[at] = kind;
         views->tile_scopes[at] = stream->scope;
     }
-    if (views->has_tiles) {
+    if (views->tile) {
         uint64_t kinds = footer_kind_bits(kind), scopes = UINT64_C(1) << (stream->scope % 64);
         add_bits(views->tile, kinds, scopes);
         add_bits(views->whole, kinds, scopes);
@@ -382,7 +383,7 @@ static const char *find_row_fault(const struct segment_index *index, uint32_t po
 
 /* More bits than needed give right answers too, but nothing writes them. */
 static bool tile_is(const struct views *views, uint64_t place, const struct footer_tile *wanted) {
-    struct footer_tile tile = views_load_tile(views, place);
+    struct footer_tile tile = views_load(chunks_at(&views->tiles, place));
     return tile.kinds == wanted->kinds && (!views->has_scopes || tile.scopes == wanted->scopes);
 }
 

@@ -55,7 +55,8 @@ struct views {
     struct chunks tiles;  /* struct footer_tile: of the segment, then of each 64 rows */
     struct chunks scopes; /* struct footer_scope */
     struct chunks groups; /* struct footer_group */
-    /* Writer only: where the rows of the tile in hand go; NULL before the first one. */
+    /* Writer only: where the rows of the tile in hand go; NULL where a view is off. */
+    bool tile_taken;
     uint16_t *tile_kinds, *tile_scopes;
     struct footer_tile *tile, *whole;
     struct slots scope_slots;     /* writer only */
@@ -119,17 +120,22 @@ static inline const uint16_t *views_scope_numbers(const struct views *views, uin
     return chunks_at(&views->scope_numbers, (uint64_t)tile * FOOTER_TILE_ROWS);
 }
 
-static inline struct footer_tile views_load_tile(const struct views *views, uint64_t place) {
-    const struct footer_tile *tile = chunks_at(&views->tiles, place);
+static inline struct footer_tile views_load(const struct footer_tile *tile) {
     return (struct footer_tile){__atomic_load_n(&tile->kinds, __ATOMIC_RELAXED),
                                 __atomic_load_n(&tile->scopes, __ATOMIC_RELAXED)};
 }
 /* The summary of a tile that has a published row, and of all. */
 static inline struct footer_tile views_tile(const struct views *views, uint32_t tile) {
-    return views_load_tile(views, (uint64_t)tile + 1);
+    return views_load(chunks_at(&views->tiles, (uint64_t)tile + 1));
 }
 static inline struct footer_tile views_whole(const struct views *views) {
-    return views_load_tile(views, 0);
+    return views_load(chunks_at(&views->tiles, 0));
+}
+/* The summaries of some tiles in a row that all have published rows, or NULL where they do not stand side by side. */
+static inline const struct footer_tile *views_tiles(const struct views *views, uint32_t first, uint32_t count) {
+    const struct footer_tile *start = chunks_at(&views->tiles, (uint64_t)first + 1);
+    const struct footer_tile *last = chunks_at(&views->tiles, (uint64_t)first + count);
+    return (uintptr_t)last - (uintptr_t)start == (count - 1) * sizeof *start ? start : NULL;
 }
 
 /* The group of this number, or NULL when there is none: 0, or a page that went bad. */
