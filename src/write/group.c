@@ -89,6 +89,9 @@ static struct pending *advance(struct sequencer *sequencer, uint64_t target) {
         written_events += at->last_sequence > target ? at->event_count : 0;
         last = at;
     }
+    /* Durable before visible: who sees an event that was to be durable finds the watermark there. */
+    if (atomic_load_explicit(&sequencer->durable, memory_order_relaxed) < target)
+        publish_durable(sequencer, target);
     if (last) {
         segment_index_publish(sequencer->active);
         publish_visible(sequencer, last->last_sequence, last->heads_after);
@@ -96,8 +99,6 @@ static struct pending *advance(struct sequencer *sequencer, uint64_t target) {
         sequencer->last = last->next ? sequencer->last : NULL;
         last->next = NULL;
     }
-    if (atomic_load_explicit(&sequencer->durable, memory_order_relaxed) < target)
-        publish_durable(sequencer, target);
     sequencer_publish_live(sequencer);
     while (last && ready) {
         struct pending *next = ready->next;

@@ -234,10 +234,12 @@ uint64_t sequencer_last_outside(const struct sequencer *sequencer) {
 }
 
 void sequencer_frontier(struct sequencer *sequencer, struct fbat_frontier *out_frontier) {
-    /* In this order, so that each is at most the next: what is accepted never goes back below what is visible. */
-    uint64_t durable = atomic_load_explicit(&sequencer->durable, memory_order_acquire);
+    /* In this order: what was durable when an event became visible is found, and what is accepted never goes back below
+     * what is visible. */
     uint64_t visible = directory_visible(sequencer->directory);
+    uint64_t durable = atomic_load_explicit(&sequencer->durable, memory_order_acquire);
     uint64_t accepted = atomic_load_explicit(&sequencer->accepted, memory_order_acquire);
+    durable = durable < visible ? durable : visible; /* stored first, it may be ahead for a moment */
     *out_frontier =
         (struct fbat_frontier){.accepted = accepted, .written = visible, .visible = visible, .durable = durable};
 }
