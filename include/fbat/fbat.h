@@ -890,7 +890,7 @@ struct fbat_query_options {
     uint32_t struct_size;          /* sizeof(struct fbat_query_options) */
     enum fbat_direction direction; /* by sequence */
     uint64_t limit;                /* most events; 0 = no limit */
-    uint64_t snapshot;             /* see nothing after this sequence; in the middle of a batch, nothing of the batch;
+    uint64_t snapshot;             /* see nothing after this sequence; in the middle of a batch or fence, nothing of it;
                                     * 0 = all that is visible when the query starts */
 };
 
