@@ -33,8 +33,8 @@ static void release_lock_file(struct fbat_store *store) {
 
 static void destroy_store(struct fbat_store *store) {
     notifier_close(store->notifier);
-    notifier_release(store->notifier);
     sequencer_deinit(&store->sequencer);
+    notifier_release(store->notifier); /* the sequencer's threads publish to the end */
     directory_deinit(&store->directory);
     kinds_deinit(&store->kinds);
     release_lock_file(store);
