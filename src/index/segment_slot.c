@@ -93,7 +93,7 @@ static void leave(struct segment_cache *cache, uint32_t at) {
 static struct segment_index *detach_index(struct segment_slot *slot) {
     struct segment_index *index = slot->index;
     slot->index = NULL;
-    if (index)
+    if (index && index->slot) /* one that is not sealed has none, and others may look there */
         index->slot = NULL;
     return index;
 }
